@@ -1,0 +1,1 @@
+//! What the stages cost, beside the least they could cost.
