@@ -1,0 +1,68 @@
+//! Event to bytes.
+//!
+//! Responsible for the order and the form of the fields. Appends to the caller's buffer and allocates only when that
+//! has to grow, so a buffer used again costs nothing. Leaves limits to validation: any event can be encoded.
+
+use super::{FRAME_BYTES, SCHEMA_ID};
+use crate::Event;
+
+/// Appends the event as a record's value: frame, then Avro body.
+pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+    const _: () = assert!(FRAME_BYTES == 1 + size_of::<u32>());
+    out.push(0);
+    out.extend_from_slice(&SCHEMA_ID.to_be_bytes());
+    text(event.event_id, out);
+    text(event.kind, out);
+    text(event.source, out);
+    optional(event.user_id, out);
+    optional(event.anonymous_id, out);
+    optional(event.name, out);
+    optional(event.session_id, out);
+    long(event.event_time, out);
+    long(event.received_at, out);
+    optional(event.url, out);
+    optional(event.path, out);
+    optional(event.title, out);
+    optional(event.referrer, out);
+    optional(event.element, out);
+    optional(event.element_text, out);
+    optional(event.element_href, out);
+    optional(event.user_agent, out);
+    optional(event.ip, out);
+    optional(event.locale, out);
+    optional(event.screen, out);
+    optional(event.campaign_source, out);
+    optional(event.campaign_medium, out);
+    optional(event.campaign_name, out);
+    optional(event.campaign_term, out);
+    optional(event.campaign_content, out);
+    optional(event.library, out);
+    optional(event.properties, out);
+}
+
+/// A union of null and string: the branch's index, then the text.
+fn optional(value: Option<&str>, out: &mut Vec<u8>) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(2);
+            text(value, out);
+        }
+    }
+}
+
+/// A string: its length in bytes, then the bytes.
+fn text(value: &str, out: &mut Vec<u8>) {
+    long(value.len() as i64, out);
+    out.extend_from_slice(value.as_bytes());
+}
+
+/// A long: zig-zag, then seven bits a byte, the low ones first.
+fn long(value: i64, out: &mut Vec<u8>) {
+    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
