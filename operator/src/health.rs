@@ -1,0 +1,91 @@
+//! Responsible for readiness: named conditions, each owned by the part that knows it. Ready means that all of them hold.
+//! Promises that a condition starts as not ready. Leaves liveness to the admin port, which answers as long as it runs.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// All conditions of a process; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    conditions: Arc<Mutex<Vec<State>>>,
+}
+
+/// One thing that must hold for the process to be ready; clones share it.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    health: Health,
+    index: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    name: &'static str,
+    /// Why not, where it does not hold.
+    lacking: Option<String>,
+}
+
+impl Health {
+    /// Adds a condition that does not hold yet ("starting").
+    pub fn register(&self, name: &'static str) -> Condition {
+        let mut conditions = self.lock();
+        conditions.push(State { name, lacking: Some("starting".to_owned()) });
+        Condition { health: self.clone(), index: conditions.len() - 1 }
+    }
+
+    /// # Errors
+    /// `name: reason` of every condition that does not hold.
+    pub fn ready(&self) -> Result<(), Vec<String>> {
+        let conditions = self.lock();
+        let reasons: Vec<String> = conditions
+            .iter()
+            .filter_map(|state| state.lacking.as_ref().map(|reason| format!("{}: {reason}", state.name)))
+            .collect();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<State>> {
+        self.conditions.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Condition {
+    /// Says whether the condition holds, and why not. The change is logged, not the repetition, so it may be called often.
+    pub fn set(&self, ready: bool, reason: impl Display) {
+        let mut conditions = self.health.lock();
+        let state = &mut conditions[self.index];
+        if ready == state.lacking.is_none() {
+            if !ready {
+                state.lacking = Some(reason.to_string());
+            }
+            return;
+        }
+        let name = state.name;
+        if ready {
+            state.lacking = None;
+            tracing::info!(condition = name, "ready");
+        } else {
+            tracing::warn!(condition = name, %reason, "not ready");
+            state.lacking = Some(reason.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_every_condition_holds() {
+        let health = Health::default();
+        assert_eq!(health.ready(), Ok(()));
+        let (log, lake) = (health.register("log"), health.register("lake"));
+        assert_eq!(health.ready(), Err(vec!["log: starting".to_owned(), "lake: starting".to_owned()]));
+        log.set(true, "");
+        lake.set(false, "no space left");
+        assert_eq!(health.ready(), Err(vec!["lake: no space left".to_owned()]));
+        lake.set(true, "");
+        assert_eq!(health.clone().ready(), Ok(()));
+        log.clone().set(false, "draining");
+        assert_eq!(health.ready(), Err(vec!["log: draining".to_owned()]));
+    }
+}

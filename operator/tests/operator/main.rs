@@ -1,0 +1,3 @@
+//! What an operator sees from outside, over real sockets.
+
+mod admin;
