@@ -78,9 +78,10 @@ pub(super) fn has(dict: &Dict, path: &[String]) -> bool {
     }
 }
 
-/// The TOML parser draws the line with a caret under it; keep where and why.
+/// The TOML parser draws the line with a caret under it; keep where and, where it says so, why.
 fn parse_reason(text: &str) -> String {
-    let place = text.lines().next().unwrap_or_default().trim_start_matches("TOML parse error ");
-    let why = text.lines().skip(1).filter(|line| !line.contains('|') && !line.trim().is_empty()).collect::<Vec<_>>();
-    format!("{place}: {}", why.join(" "))
+    let (place, why): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("TOML parse error"));
+    let place = place.concat();
+    let why: Vec<&str> = why.into_iter().filter(|line| !line.contains(" |") && !line.trim().is_empty()).collect();
+    [place.trim_start_matches("TOML parse error "), &why.join(" ")].join(": ").trim_end_matches(": ").to_owned()
 }

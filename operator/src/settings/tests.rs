@@ -126,7 +126,8 @@ fn what_is_wrong_is_named_with_its_origin_and_what_is_allowed() {
     check("", &[("FOOTFALL__", "x")], &["FOOTFALL__ is not a setting", "FOOTFALL__SECTION__KEY"]);
     check("[sink]\nrows_max = 'many'", &[], &["bad value for `sink.rows_max` in /", "\"many\""]);
     check("", &[("FOOTFALL__SINK__ROWS_MAX", "-1")], &["bad value for `FOOTFALL__SINK__ROWS_MAX` in the environment"]);
-    check("[sink]\nrows_max = ", &[], &["is not valid TOML: at line 2, column 12: "]);
+    check("[sink]\nrows_max = ", &[], &["is not valid TOML: at line 2, column 12"]);
+    check("a = 1\na = 2", &[], &["is not valid TOML: at line 2, column 1: duplicate key `a`"]);
 }
 
 #[test]
