@@ -1,1 +1,0 @@
-//! What the stages cost, beside the least they could cost.

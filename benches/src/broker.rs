@@ -1,0 +1,178 @@
+//! The log between the services, as the benches see it.
+//!
+//! Responsible for the one Kafka node, for a topic a run, for its count and for filling it. Promises that the count is
+//! the broker's own: what a gateway says it accepted is held against it.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use event::Event;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::clickstream::Clickstream;
+
+/// Partitions of every topic here.
+pub const PARTITIONS: i32 = 12;
+
+/// Time by the log's own clock that [`Broker::fill`] spreads its events over: below the sink's roll interval, so that
+/// each partition becomes one file, of about as many rows as a file of the floor's.
+const FILL_SPAN_US: i64 = 5_000_000;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A Kafka node and the topics on it.
+pub struct Broker {
+    addresses: String,
+    admin: AdminClient<DefaultClientContext>,
+    watcher: BaseConsumer,
+    runtime: Runtime,
+    /// Topics made so far.
+    topics: AtomicUsize,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// Starts a node for this bench; where `FOOTFALL_BENCH_BROKERS` names one, that one is used and left alone.
+    pub fn start() -> KafkaResult<Broker> {
+        let addresses = std::env::var("FOOTFALL_BENCH_BROKERS").expect("NOT YET");
+        Broker::connect(&addresses)
+    }
+
+    fn connect(addresses: &str) -> KafkaResult<Broker> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", addresses);
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Ok(Broker {
+            addresses: addresses.to_owned(),
+            admin: config.create()?,
+            watcher: config.create()?,
+            runtime: runtime.expect("tokio starts"),
+            topics: AtomicUsize::new(0),
+        })
+    }
+
+    /// `HOST:PORT`, for the programs under measurement.
+    #[must_use]
+    pub fn addresses(&self) -> &str {
+        &self.addresses
+    }
+
+    /// Makes an empty topic of [`PARTITIONS`] partitions; says its name, which is new.
+    pub fn topic(&self) -> KafkaResult<String> {
+        let number = self.topics.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bench-{}-{number}", std::process::id());
+        let topic = NewTopic::new(&name, PARTITIONS, TopicReplication::Fixed(1));
+        let results = self.runtime.block_on(self.admin.create_topics([&topic], &AdminOptions::new()))?;
+        results.into_iter().try_for_each(|result| result.map(drop).map_err(|(_, code)| KafkaError::AdminOp(code)))?;
+        Ok(name)
+    }
+
+    /// Deletes it, so that the broker's disk does not fill up over many runs.
+    pub fn delete(&self, topic: &str) -> KafkaResult<()> {
+        self.runtime.block_on(self.admin.delete_topics(&[topic], &AdminOptions::new())).map(drop)
+    }
+
+    /// Records in the topic, from its high watermarks.
+    pub fn count(&self, topic: &str) -> KafkaResult<u64> {
+        let high = |partition| self.watcher.fetch_watermarks(topic, partition, PATIENCE).map(|(_, high)| high);
+        let sum = (0..PARTITIONS).map(high).sum::<KafkaResult<i64>>()?;
+        Ok(sum.cast_unsigned())
+    }
+
+    /// Fills the topic with events of the seed, as the gateway writes them. Says how many bytes the keys and values
+    /// have, before compression.
+    pub fn fill(&self, topic: &str, seed: u64, events: usize) -> KafkaResult<usize> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        let now_us = i64::try_from(now.as_micros()).expect("the clock is before the year 292277");
+        let span_us = |index: usize| FILL_SPAN_US * index as i64 / events as i64;
+        let producer = Filler::new(&self.addresses)?;
+        let (mut value, mut bytes) = (Vec::new(), 0);
+        for (index, act) in Clickstream::new(seed).take(events).enumerate() {
+            let event = Event { received_at: now_us + span_us(index), ..act.event() };
+            let key = event.user_key().expect("every act has a user");
+            value.clear();
+            event::encode(&event, &mut value);
+            bytes += key.len() + value.len();
+            producer.send(topic, key, &value, event.received_at / 1_000)?;
+        }
+        producer.finish(events)?;
+        Ok(bytes)
+    }
+}
+
+struct Filler(BaseProducer<Delivered>);
+
+#[derive(Default)]
+struct Delivered {
+    count: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl ClientContext for Delivered {}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let which = if result.is_ok() { &self.count } else { &self.failed };
+        which.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Filler {
+    fn new(addresses: &str) -> KafkaResult<Filler> {
+        let mut config = ClientConfig::new();
+        for (key, value) in [
+            ("bootstrap.servers", addresses),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "20"),
+            ("compression.type", "lz4"),
+            ("partitioner", "murmur2_random"),
+            ("queue.buffering.max.messages", "500000"),
+        ] {
+            config.set(key, value);
+        }
+        BaseProducer::from_config_and_context(&config, Delivered::default()).map(Filler)
+    }
+
+    fn send(&self, topic: &str, key: &str, value: &[u8], timestamp_ms: i64) -> KafkaResult<()> {
+        let mut record = BaseRecord::to(topic).key(key).payload(value).timestamp(timestamp_ms);
+        while let Err((error, back)) = self.0.send(record) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(error);
+            }
+            self.0.poll(Duration::from_millis(5));
+            record = back;
+        }
+        Ok(())
+    }
+
+    /// Waits until all are on the broker.
+    fn finish(&self, events: usize) -> KafkaResult<()> {
+        self.0.flush(PATIENCE)?;
+        let delivered = self.0.context();
+        if delivered.count.load(Ordering::Relaxed) == events {
+            Ok(())
+        } else {
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the stages and the two services cost, beside the least they could cost.
+//!
+//! The benches beside this folder measure; the programs in `floor` are the least; this crate holds what they share:
+//!
+//! ```text
+//! clickstream -> load -> a gateway (process) -> broker -> a sink (process) -> rounds
+//! ```
+
+/// JSON to a struct that borrows: the least a parse can cost.
+pub mod borrowed;
+/// The topic between the services.
+pub mod broker;
+/// Made events: seeded, as JSON and as [`event::Event`].
+pub mod clickstream;
+/// A closed loop of requests over kept connections.
+pub mod load;
+/// A program under measurement: its processor time and memory.
+pub mod process;
+/// Runs in alternation, their medians and ratios.
+pub mod rounds;
+
+/// The event as a record's value.
+#[must_use]
+pub fn value(event: &event::Event<'_>) -> Vec<u8> {
+    let mut value = Vec::new();
+    event::encode(event, &mut value);
+    value
+}
