@@ -6,7 +6,11 @@
 
 use std::fmt;
 
+use crate::Event;
+
 mod depth;
+#[cfg(test)]
+mod tests;
 
 /// The limits: bytes of UTF-8 unless the name says otherwise.
 pub mod limits {
@@ -135,7 +139,7 @@ impl fmt::Display for Violation {
 ///
 /// # Errors
 /// Everything that is wrong with it, in wire order.
-pub fn validate(event: &crate::Event<'_>) -> Result<(), Vec<Violation>> {
+pub fn validate(event: &Event<'_>) -> Result<(), Vec<Violation>> {
     use limits::*;
     let mut found = Findings(Vec::new());
     found.required("event_id", event.event_id, EVENT_ID_BYTES_MAX);
