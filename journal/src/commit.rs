@@ -14,6 +14,9 @@ use crate::stats::Counters;
 use fjall::{Database, PersistMode};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// Makes everything written so far durable. An argument, so that tests can hold it back or let it fail.
 pub(crate) type Persist = Box<dyn FnMut(&Database) -> fjall::Result<()> + Send>;
 
@@ -92,5 +95,12 @@ impl Committer {
         for request in group.drain(..) {
             let _ = request.done.send(Err(AppendError::Unclear { reason: reason.clone() }));
         }
+    }
+}
+
+impl Drop for Committer {
+    /// Also when the thread panics: nobody must wait for a committer that is gone.
+    fn drop(&mut self) {
+        self.shared.queue.fail("the committer thread ended");
     }
 }

@@ -10,22 +10,48 @@
 //! once it is durable. After a failed write or fsync nothing more is accepted.
 //!
 //! Leaves to others: what a record means, which partition a key belongs to, when records may be dropped.
-//!
-//! The path:
-mod append; // hand a request over and wait for its fsync
-mod batch; // the records of one request
-mod commit; // the committer thread: offsets, write, fsync, completion
-mod create; // a new journal appears whole or not at all
-mod entry; // the bytes of one request's records of one partition
-mod metadata; // version, id, partition count, start offsets
-mod open; // folder -> checked, locked, recovered journal
-mod partition; // offsets of one partition and who waits for them
-mod queue; // requests that wait for the committer, bounded in bytes
-mod read; // from an offset to owned records
-mod records; // iterate over what was read
-mod recover; // start and end offsets from what is on disk
+
+/// Folder to checked, locked and recovered journal.
+mod open;
+
+/// A new journal appears whole or not at all.
+mod create;
+
+/// Start and end offsets from what is on disk.
+mod recover;
+
+/// Version, id, partition count, start offsets.
+mod metadata;
+
+/// The records of one request.
+mod batch;
+
+/// The bytes of one request's records of one partition.
+mod entry;
+
+/// Hand a request over and wait for its fsync.
+mod append;
+
+/// Requests that wait for the committer, bounded in bytes.
+mod queue;
+
+/// The committer thread: offsets, write, fsync, completion.
+mod commit;
+
+/// Offsets of one partition and who waits for them.
+mod partition;
+
+/// An offset to owned records.
+mod read;
+
+/// Iterate over what was read.
+mod records;
+
+/// Drop records from the front, give the space back.
+mod truncate;
+
+/// Counters for metrics.
 mod stats;
-mod truncate; // drop records from the front, give the space back // counters for metrics
 
 pub use append::{Append, AppendError};
 pub use batch::Batch;

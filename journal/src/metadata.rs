@@ -45,6 +45,12 @@ impl Metadata {
         Ok((|| Some(Identity { version: version?, id: id?, partitions: partitions? }))())
     }
 
+    /// Makes the store unlink the tables that were dropped. It does so for all keyspaces whenever one of them seals its
+    /// memtable; without this an idle journal would keep the files until the next write buffer is full.
+    pub(crate) fn release_tables(&self) -> fjall::Result<()> {
+        self.keyspace.rotate_memtable().map(drop)
+    }
+
     /// Not synced by itself: a caller that relies on it, as one that drops entries does, syncs first.
     pub(crate) fn write_start(&self, partition: u32, offset: u64) -> fjall::Result<()> {
         self.keyspace.insert(start_key(partition), offset.to_be_bytes())
