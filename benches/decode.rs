@@ -1,15 +1,11 @@
 //! A record's value to an event: [`event::decode`], beside arrow-avro's decoder with string views.
 //!
 //! They do not end at the same place: the first gives a borrowed event, the second has filled columns. What the columns
-//! cost the sink is in the bench `write`.
+//! cost the sink is part of the bench `write`.
 
 use std::hint::black_box;
 
-use arrow_avro::{
-    reader::{Decoder, ReaderBuilder},
-    schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore},
-};
-use benches::clickstream::Clickstream;
+use benches::{clickstream::Clickstream, columns};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Values of one pass, and rows of one batch of arrow-avro's.
@@ -26,25 +22,16 @@ fn decode(criterion: &mut Criterion) {
             }
         });
     });
-    let mut decoder = decoder();
+    let mut decoder = columns::decoder(EVENTS).expect("the schema is one that arrow-avro reads");
     group.bench_function("arrow-avro, string views", |bencher| {
         bencher.iter(|| {
             for value in &values {
-                let read = decoder.decode(black_box(value)).expect("the schema is the value's");
-                assert_eq!(read, value.len(), "one value, one row");
+                columns::decode(&mut decoder, black_box(value)).expect("the schema is the value's");
             }
             black_box(decoder.flush().expect("the values are whole"))
         });
     });
     group.finish();
-}
-
-fn decoder() -> Decoder {
-    let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    let schema = AvroSchema::new(event::SCHEMA_V1.to_owned());
-    store.set(Fingerprint::Id(event::SCHEMA_ID), schema).expect("the store is for ids");
-    let builder = ReaderBuilder::new().with_writer_schema_store(store).with_batch_size(EVENTS).with_utf8_view(true);
-    builder.build_decoder().expect("the schema is one that arrow-avro reads")
 }
 
 criterion_group!(benches, decode);

@@ -4,7 +4,7 @@
 //! the broker's own: what a gateway says it accepted is held against it.
 
 use std::{
-    fmt,
+    env, fmt,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -41,6 +41,8 @@ pub struct Broker {
     runtime: Runtime,
     /// Topics made so far.
     topics: AtomicUsize,
+    /// Last, because it ends when it is dropped: the clients before it would complain about a broker that is gone.
+    _node: Option<kafka::Broker>,
 }
 
 impl fmt::Debug for Broker {
@@ -52,11 +54,15 @@ impl fmt::Debug for Broker {
 impl Broker {
     /// Starts a node for this bench; where `FOOTFALL_BENCH_BROKERS` names one, that one is used and left alone.
     pub fn start() -> KafkaResult<Broker> {
-        let addresses = std::env::var("FOOTFALL_BENCH_BROKERS").expect("NOT YET");
-        Broker::connect(&addresses)
+        if let Ok(addresses) = env::var("FOOTFALL_BENCH_BROKERS") {
+            return Broker::connect(&addresses, None);
+        }
+        let node = kafka::Broker::start();
+        let addresses = node.brokers().to_owned();
+        Broker::connect(&addresses, Some(node))
     }
 
-    fn connect(addresses: &str) -> KafkaResult<Broker> {
+    fn connect(addresses: &str, node: Option<kafka::Broker>) -> KafkaResult<Broker> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", addresses);
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -66,6 +72,7 @@ impl Broker {
             watcher: config.create()?,
             runtime: runtime.expect("tokio starts"),
             topics: AtomicUsize::new(0),
+            _node: node,
         })
     }
 
@@ -97,8 +104,8 @@ impl Broker {
         Ok(sum.cast_unsigned())
     }
 
-    /// Fills the topic with events of the seed, as the gateway writes them. Says how many bytes the keys and values
-    /// have, before compression.
+    /// Fills the topic with events of the seed, keyed by user. Says how many bytes the keys and values have, before
+    /// compression.
     pub fn fill(&self, topic: &str, seed: u64, events: usize) -> KafkaResult<usize> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         let now_us = i64::try_from(now.as_micros()).expect("the clock is before the year 292277");

@@ -12,6 +12,8 @@ pub mod borrowed;
 pub mod broker;
 /// Made events: seeded, as JSON and as [`event::Event`].
 pub mod clickstream;
+/// A log's values to a file: the least a sink can cost.
+pub mod columns;
 /// A closed loop of requests over kept connections.
 pub mod load;
 /// A program under measurement: its processor time and memory.
