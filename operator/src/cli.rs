@@ -37,6 +37,18 @@ impl CommonArgs {
         Ok(settings::load(self.config.as_deref(), flags)?)
     }
 
+    /// Like [`CommonArgs::settings`], over defaults of this binary's own; see [`settings::load_over`].
+    ///
+    /// # Errors
+    /// As for [`CommonArgs::settings`].
+    pub fn settings_over<T: DeserializeOwned>(
+        &self,
+        defaults: impl Serialize,
+        flags: impl Serialize,
+    ) -> Result<T, Failure> {
+        Ok(settings::load_over(defaults, self.config.as_deref(), flags)?)
+    }
+
     /// With `--check-config`: says that the settings are good and returns true; the caller then ends with success. Call
     /// it after every check that needs no network and no disk, and before anything is opened.
     pub fn check_only(&self) -> bool {

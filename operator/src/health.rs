@@ -25,11 +25,15 @@ struct State {
 }
 
 impl Health {
-    /// Adds a condition that does not hold yet ("starting").
+    /// Adds a condition that does not hold yet ("starting"). A name that is registered again is the same condition: so a
+    /// binary can say at its very start what it will have to wait for, before the parts that know have begun.
     pub fn register(&self, name: &'static str) -> Condition {
         let mut conditions = self.lock();
-        conditions.push(State { name, lacking: Some("starting".to_owned()) });
-        Condition { health: self.clone(), index: conditions.len() - 1 }
+        let index = conditions.iter().position(|state| state.name == name).unwrap_or_else(|| {
+            conditions.push(State { name, lacking: Some("starting".to_owned()) });
+            conditions.len() - 1
+        });
+        Condition { health: self.clone(), index }
     }
 
     /// # Errors
@@ -85,7 +89,7 @@ mod tests {
         assert_eq!(health.ready(), Err(vec!["lake: no space left".to_owned()]));
         lake.set(true, "");
         assert_eq!(health.clone().ready(), Ok(()));
-        log.clone().set(false, "draining");
+        health.register("log").set(false, "draining");
         assert_eq!(health.ready(), Err(vec!["log: draining".to_owned()]));
     }
 }

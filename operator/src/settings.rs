@@ -5,6 +5,7 @@
 //! Settings types derive `Deserialize` with `#[serde(default, deny_unknown_fields)]` on every struct, and never use
 //! `flatten` or `untagged`: both would swallow unknown keys or their names.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
@@ -61,29 +62,43 @@ impl From<SettingsError> for Failure {
 /// # Errors
 /// The file cannot be read or is no TOML; a key is unknown; a value has the wrong type.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, flags: impl Serialize) -> Result<T, SettingsError> {
-    let variables =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    load_with(variables, file, flags)
+    load_over((), file, flags)
 }
 
-/// Like [`load`], with the given environment instead of the process's own.
+/// Like [`load`], for a binary whose defaults differ from those of the settings types it shares: `defaults` is shaped like
+/// `T` and lies under everything else.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_over<T: DeserializeOwned>(
+    defaults: impl Serialize,
+    file: Option<&Path>,
+    flags: impl Serialize,
+) -> Result<T, SettingsError> {
+    let text = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+    load_with(defaults, std::env::vars_os().filter_map(text), file, flags)
+}
+
+/// Like [`load_over`], with the given environment instead of the process's own.
 ///
 /// # Errors
 /// As for [`load`].
 pub fn load_with<T: DeserializeOwned>(
+    defaults: impl Serialize,
     environment: impl IntoIterator<Item = (String, String)>,
     file: Option<&Path>,
     flags: impl Serialize,
 ) -> Result<T, SettingsError> {
     let layers = Layers {
-        flags: layer::flags(flags),
+        flags: layer::given(flags),
         environment: layer::environment(environment)?,
         file: file.map(layer::file).transpose()?.unwrap_or_default(),
         path: file.map(Path::to_owned).unwrap_or_default(),
     };
-    let mut merged = layers.file.clone();
-    layer::merge(&mut merged, layers.environment.clone());
-    layer::merge(&mut merged, layers.flags.clone());
+    let mut merged = layer::given(defaults);
+    for upper in [&layers.file, &layers.environment, &layers.flags] {
+        layer::merge(&mut merged, upper.clone());
+    }
     // Lossy: variables are text, and `FOOTFALL__SINK__ROWS_MAX=100` must still become a number where one is wanted, and
     // stay text where the setting is text.
     Figment::from(Serialized::defaults(merged)).extract_lossy().map_err(|error| layers.explain(error))

@@ -10,17 +10,17 @@ use serde::Serialize;
 
 use super::{ENV_PREFIX, SettingsError};
 
-/// What was given on the command line: everything that is not `None`.
-pub(super) fn flags(flags: impl Serialize) -> Dict {
-    let value = Value::serialize(flags).expect("flags are plain structs, which serialise");
-    value.into_dict().map(given).unwrap_or_default()
+/// What a struct of flags or defaults says: everything that is not `None`.
+pub(super) fn given(source: impl Serialize) -> Dict {
+    let value = Value::serialize(source).expect("flags and defaults are plain structs, which serialise");
+    value.into_dict().map(without_empty).unwrap_or_default()
 }
 
-fn given(dict: Dict) -> Dict {
+fn without_empty(dict: Dict) -> Dict {
     dict.into_iter()
         .filter_map(|(key, value)| match value {
             Value::Empty(..) => None,
-            Value::Dict(tag, inner) => Some((key, Value::Dict(tag, given(inner)))),
+            Value::Dict(tag, inner) => Some((key, Value::Dict(tag, without_empty(inner)))),
             value => Some((key, value)),
         })
         .collect()

@@ -63,7 +63,7 @@ fn load(file: &str, environment: &[(&str, &str)], flags: impl Serialize) -> Resu
     let mut on_disk = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
     on_disk.write_all(file.as_bytes()).expect("written");
     let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    load_with(environment, Some(on_disk.path()), flags)
+    load_with((), environment, Some(on_disk.path()), flags)
 }
 
 fn listen(text: &str) -> Flags {
@@ -141,9 +141,24 @@ fn a_flag_that_is_no_setting_is_refused_too() {
 }
 
 #[test]
+fn a_binary_may_have_defaults_of_its_own() {
+    #[track_caller]
+    fn check(environment: &[(&str, &str)], rows_max: u64, fsync: bool) {
+        let defaults = BTreeMap::from([("sink", BTreeMap::from([("rows_max", 3)]))]);
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings: Settings = load_with(defaults, environment, None, ()).expect("valid settings");
+        assert_eq!((settings.sink.rows_max, settings.sink.fsync), (rows_max, fsync));
+    }
+    check(&[], 3, true);
+    // Another key of the same section does not bring back the type's own default.
+    check(&[("FOOTFALL__SINK__FSYNC", "false")], 3, false);
+    check(&[("FOOTFALL__SINK__ROWS_MAX", "4")], 4, true);
+}
+
+#[test]
 fn a_missing_file_is_an_error() {
     let error =
-        load_with::<Settings>([], Some(Path::new("/nonexistent/footfall.toml")), ()).expect_err("must be refused");
+        load_with::<Settings>((), [], Some(Path::new("/nonexistent/footfall.toml")), ()).expect_err("must be refused");
     let line = error.to_string();
     assert!(line.starts_with("cannot read the settings file /nonexistent/footfall.toml: No such file"), "{line}");
     assert_eq!(Failure::from(error).code(), 64);

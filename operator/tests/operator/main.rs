@@ -1,3 +1,4 @@
-//! What an operator sees from outside, over real sockets.
+//! What an operator sees from outside: real sockets, real processes, real signals.
 
 mod admin;
+mod process;
