@@ -2,25 +2,30 @@
 //!
 //! Responsible for the event's fields, its bytes, its limits, its user key and that key's partition. It does no I/O and
 //! knows neither Kafka nor Arrow. Promises: what [`encode`] wrote, [`decode`] gives back, in this and in every later
-//! version (the golden files under `tests/contract/fixtures` are never changed, only added to), and no input makes
-//! anything here panic.
+//! version (the golden files under `tests/contract/fixtures` are never changed, only added to), and no text and
+//! no bytes from outside make anything here panic.
 //!
 //! One event on its way: [`parse_time`] and [`new_event_id`] complete it, [`validate`] judges it, [`encode`] writes
 //! it, [`partition`] of [`Event::user_key`] places it, [`decode`] reads it back.
 #![deny(missing_docs)]
 
-/// Event to log bytes and back.
-mod codec;
 /// The event and its fields, in wire order.
 mod event;
+
 /// Event ids for events that come without one.
 mod id;
-/// User key to partition.
-mod partition_key;
+
 /// RFC 3339 text to microseconds.
 mod time;
+
 /// Every limit and rule.
 mod validate;
+
+/// Event to log bytes and back.
+mod codec;
+
+/// User key to partition.
+mod partition_key;
 
 pub use codec::{DecodeError, SCHEMA_ID, SCHEMA_V1, decode, encode};
 pub use event::Event;

@@ -46,6 +46,20 @@ fn lengths_are_checked_before_they_are_used() {
     check(&[0xff; 40], DecodeError::InvalidAvro);
 }
 
+/// A tenth byte above 1 would be shifted out and make another number without a word.
+#[test]
+fn times_that_do_not_fit_64_bits_are_refused() {
+    let before = [0x02, b'e', 0x02, b'k', 0x02, b's', 0x02, 0x02, b'u', 0, 0, 0];
+    let after = [0; 19];
+    for tenth in [0x02, 0x04, 0x7f] {
+        let time = [[0x80; 9].as_slice(), &[tenth]].concat();
+        check(&[&before, &time[..], &after].concat(), DecodeError::InvalidAvro);
+    }
+    let last = [[0xff; 9].as_slice(), &[0x01]].concat();
+    let value = [&[0, 0, 0, 0, 1], &before[..], &last, &after].concat();
+    assert_eq!(decode(&value).map(|event| event.event_time), Ok(i64::MIN));
+}
+
 #[test]
 fn branches_that_do_not_exist_are_refused() {
     let required = [0x02, b'e', 0x02, b'k', 0x02, b's'];
