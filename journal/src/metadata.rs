@@ -45,9 +45,8 @@ impl Metadata {
         Ok((|| Some(Identity { version: version?, id: id?, partitions: partitions? }))())
     }
 
-    /// Makes the store unlink the tables that were dropped. It does so for all keyspaces whenever one of them seals its
-    /// memtable; without this an idle journal would keep the files until the next write buffer is full.
-    pub(crate) fn release_tables(&self) -> fjall::Result<()> {
+    /// Seals the memtable, which is not empty after `write_start`: the store then unlinks dropped tables everywhere.
+    pub(crate) fn seal(&self) -> fjall::Result<()> {
         self.keyspace.rotate_memtable().map(drop)
     }
 

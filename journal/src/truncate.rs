@@ -3,8 +3,8 @@
 //! Promises: `start_offset` never goes back and survives a restart; the work is bounded: whole tables are unlinked, no
 //! record is rewritten and no tombstone is left behind.
 //!
-//! What stays on disk of a partition that is truncated to its end is at most its memtable, its newest table and the
-//! store's own journals (three of 64 MB).
+//! What stays on disk of a partition that is truncated to its end: its newest table, what is still on its way to a
+//! table, and the store's own journals (64 MB each, up to three under load).
 
 use crate::entry;
 use crate::metadata::Metadata;
@@ -28,7 +28,8 @@ pub enum TruncateError {
 
 impl Journal {
     /// Lets go of the records below `offset`: they cannot be read any more, and their space comes back in units of a
-    /// table. An `offset` below the start changes nothing. Blocking.
+    /// table. An `offset` below the start only gives back what could not be given back before, because it was still
+    /// on its way to a table. Blocking.
     ///
     /// # Errors
     /// `BeyondEnd` where `offset` is above the end; else the store's errors.
@@ -44,26 +45,28 @@ impl Journal {
         }
         // Held to the end: truncations are rare, and two must not write their starts in the wrong order.
         let metadata = self.metadata().lock();
-        if offset <= log.start() {
-            return Ok(());
+        let store = |source| TruncateError::Store { partition, source };
+        if offset > log.start() {
+            metadata.write_start(partition, offset).map_err(store)?;
+            log.start_moved(offset);
         }
-        metadata
-            .write_start(partition, offset)
-            .and_then(|()| {
-                log.start_moved(offset);
-                self.drop_tables(log, &metadata, offset)
-            })
-            .map_err(|source| TruncateError::Store { partition, source })
+        self.drop_tables(log, partition, &metadata).map_err(store)
     }
 
-    fn drop_tables(&self, log: &Partition, metadata: &Metadata, offset: u64) -> fjall::Result<()> {
-        let Some(bound) = droppable(log, offset) else {
+    fn drop_tables(&self, log: &Partition, partition: u32, metadata: &Metadata) -> fjall::Result<()> {
+        let start = log.start();
+        let Some(bound) = droppable(log, start) else {
             return Ok(());
         };
+        metadata.write_start(partition, start)?;
         // The start must be on disk before its entries go: with neither, a restart would count from 0 again.
         self.database().persist(PersistMode::SyncData)?;
         log.keyspace.tree.drop_range(..bound)?;
-        metadata.release_tables()
+        // Dropped tables are unlinked when some keyspace seals a memtable, and a journal of the store when all its
+        // entries are in tables. Both happen by themselves under load; here they are asked for, because a log that is
+        // idle after a truncation would keep them. It costs no more than one small table for each that was dropped.
+        metadata.seal()?;
+        log.keyspace.rotate_memtable().map(drop)
     }
 
     /// Bytes that the journal takes on disk, with up to 64 MiB that are reserved but not written yet.

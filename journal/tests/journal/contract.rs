@@ -1,6 +1,6 @@
 //! Append, read, wait, truncate: a table of cases, and random histories against a plain model.
 
-use crate::{owned, read_all};
+use crate::{Owned, owned, read_all};
 use journal::{AppendError, Batch, Journal, Options, ReadError, TruncateError};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -121,7 +121,7 @@ fn random_histories_agree_with_a_plain_model() {
     let options = Options { write_buffer_bytes: 0, ..Options::new(3) };
     let mut journal = Journal::open(dir.path(), options.clone()).unwrap();
     let id = journal.id();
-    let mut model: Vec<Vec<(u64, i64, Vec<u8>, Vec<u8>)>> = vec![Vec::new(); 3];
+    let mut model: Vec<Vec<Owned>> = vec![Vec::new(); 3];
     let mut starts = [0u64; 3];
     for step in 0..400 {
         let partition = rng.random_range(0..3u32);

@@ -108,8 +108,13 @@ fn acknowledged_records_survive_sigkill() {
     assert!(known.acknowledged > 1000, "too few to mean anything");
 }
 
-/// Lines of a writer that was killed `delay_ms` after its first acknowledgement: keys, and start offsets promised.
-fn run_and_kill(dir: &Path, seed: u64, delay_ms: u64) -> (Vec<(u32, String)>, HashMap<u32, (u64, u64)>) {
+/// Partition and key of what was acknowledged.
+type Acks = Vec<(u32, String)>;
+/// By partition: the start offset that was promised, and the one that was tried.
+type Starts = HashMap<u32, (u64, u64)>;
+
+/// Lines of a writer that was killed `delay_ms` after its first acknowledgement.
+fn run_and_kill(dir: &Path, seed: u64, delay_ms: u64) -> (Acks, Starts) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["crash::writer", "--exact", "--nocapture", "--test-threads=1"])
         .env(ENV_DIR, dir)
@@ -118,7 +123,7 @@ fn run_and_kill(dir: &Path, seed: u64, delay_ms: u64) -> (Vec<(u32, String)>, Ha
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (mut acks, mut starts, mut killer) = (Vec::new(), HashMap::new(), None);
+    let (mut acks, mut starts, mut killer) = (Acks::new(), Starts::new(), None);
     for line in lines.map_while(Result::ok) {
         let mut words = line.split_whitespace();
         match words.next() {
@@ -131,7 +136,7 @@ fn run_and_kill(dir: &Path, seed: u64, delay_ms: u64) -> (Vec<(u32, String)>, Ha
             }
             Some(verb @ ("truncating" | "truncated")) => {
                 let (partition, below) = (words.next().unwrap(), words.next().unwrap());
-                let entry: &mut (u64, u64) = starts.entry(partition.parse().unwrap()).or_default();
+                let entry = starts.entry(partition.parse().unwrap()).or_default();
                 let side = if verb == "truncated" { &mut entry.0 } else { &mut entry.1 };
                 *side = below.parse::<u64>().unwrap().max(*side);
             }
@@ -163,7 +168,7 @@ struct Known {
 }
 
 impl Known {
-    fn check(&mut self, journal: &Journal, acks: &[(u32, String)], starts: &HashMap<u32, (u64, u64)>) {
+    fn check(&mut self, journal: &Journal, acks: &Acks, starts: &Starts) {
         let mut found = HashMap::new();
         let mut requests: HashMap<String, (usize, usize)> = HashMap::new();
         for partition in 0..PARTITIONS {

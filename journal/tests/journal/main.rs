@@ -12,7 +12,7 @@ mod truncation;
 use journal::{Journal, Record};
 
 /// Everything that a partition holds, read in steps of `bytes_max`.
-fn read_all(journal: &Journal, partition: u32, bytes_max: usize) -> Vec<(u64, i64, Vec<u8>, Vec<u8>)> {
+fn read_all(journal: &Journal, partition: u32, bytes_max: usize) -> Vec<Owned> {
     let mut from = journal.start_offset(partition);
     let mut all = Vec::new();
     while from < journal.end_offset(partition) {
@@ -24,6 +24,9 @@ fn read_all(journal: &Journal, partition: u32, bytes_max: usize) -> Vec<(u64, i6
     all
 }
 
-fn owned(record: Record<'_>) -> (u64, i64, Vec<u8>, Vec<u8>) {
+/// Offset, timestamp, key, value.
+type Owned = (u64, i64, Vec<u8>, Vec<u8>);
+
+fn owned(record: Record<'_>) -> Owned {
     (record.offset, record.timestamp_us, record.key.to_vec(), record.value.to_vec())
 }
