@@ -1,1 +1,135 @@
-//! gateway
+//! The gateway: from an HTTP request to the durable log.
+//!
+//! ```text
+//! listener -> server -> router -> ingest: admit -> body -> parse -> validate -> encode -> append -> reply
+//!                                           |                                       |        ^
+//!                                       load_shed                                  log ------+ durable acknowledgement
+//! ```
+//!
+//! Responsible for taking events, for judging each of them, and for answering only what is true: accepted means durable
+//! in the log. Promises each user's order, and that received = accepted + rejected by reason + in flight. Leaves what
+//! becomes of the log's records to the sink.
+//!
+//! The rooms, in the order of the path:
+
+/// When and from where a request came.
+pub mod arrival;
+/// Drafts to encoded records.
+mod batch;
+/// Capped reading and inflating.
+mod body;
+/// Settings, defaults, rules between them.
+pub mod config;
+/// The languages in which clients tell events.
+mod dialect;
+/// Ready or not.
+mod health;
+/// The path of a request.
+mod ingest;
+/// What became of every request and event.
+mod ledger;
+/// In-flight bytes and the early refusal.
+mod load_shed;
+/// Where records become durable.
+pub mod log;
+/// Every metric name of this crate.
+mod metrics;
+/// The closed list of refusals.
+pub mod rejection;
+/// The answer as JSON.
+mod reply;
+/// The route table.
+mod router;
+/// Connections, their cap and their timeouts; the drain.
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use operator::{Failure, Health};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    arrival::Clock,
+    batch::Bound,
+    body::BodyBound,
+    config::{GatewaySettings, IpPolicy},
+    health::Readiness,
+    ledger::Ledger,
+    load_shed::LoadShed,
+};
+pub use self::{log::Log, metrics::Metrics};
+
+/// What every request is served with.
+#[derive(Debug)]
+struct Gateway {
+    log: Log,
+    load_shed: Arc<LoadShed>,
+    ledger: Ledger,
+    metrics: Metrics,
+    clock: Clock,
+    shutdown: CancellationToken,
+    source: String,
+    ip_policy: IpPolicy,
+    body_bound: BodyBound,
+    batch_bound: Bound,
+    request_timeout: Duration,
+    body_timeout: Duration,
+}
+
+impl Gateway {
+    fn new(settings: &GatewaySettings, log: Log, metrics: Metrics, shutdown: CancellationToken) -> Gateway {
+        metrics.set_body_bytes_max(settings.in_flight_bytes_max);
+        Gateway {
+            load_shed: Arc::new(LoadShed::new(metrics.body_bytes_in_flight.clone(), settings.in_flight_bytes_max)),
+            ledger: Ledger::new(metrics.ledger.clone()),
+            metrics,
+            clock: Clock::system(),
+            shutdown,
+            source: settings.source.clone(),
+            ip_policy: settings.ip,
+            body_bound: BodyBound {
+                raw_bytes_max: settings.body_bytes_max,
+                inflated_bytes_max: settings.inflated_bytes_max,
+            },
+            batch_bound: Bound {
+                events_max: settings.events_max,
+                event_bytes_max: settings.event_bytes_max.min(log.value_bytes_max()),
+            },
+            request_timeout: settings.request_timeout,
+            body_timeout: settings.body_timeout.min(settings.request_timeout),
+            log,
+        }
+    }
+
+    /// Between 1 and 3, so that a crowd that was refused together does not come back together.
+    fn retry_after_seconds(&self) -> u32 {
+        1 + u32::try_from(self.clock.now_us().rem_euclid(3)).unwrap_or(0)
+    }
+}
+
+/// Serves until `shutdown`, then drains: no new connection, requests in flight answered, the log flushed.
+///
+/// # Errors
+/// The log is lost for this process (exit code 70).
+pub async fn run(
+    settings: &GatewaySettings,
+    log: Log,
+    listener: TcpListener,
+    metrics: Metrics,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let readiness = Readiness::register(health);
+    let gateway = Arc::new(Gateway::new(settings, log, metrics, shutdown));
+    let tasks = TaskTracker::new();
+    readiness.open();
+    let ended = tokio::select! {
+        () = server::accept(&gateway, settings, listener, &tasks) => Ok(()),
+        lost = readiness.watch(&gateway.log, &gateway.metrics.log_queue_records) => Err(lost),
+    };
+    readiness.draining();
+    gateway.shutdown.cancel();
+    server::drain(&gateway, &tasks, settings.drain_timeout).await;
+    ended
+}

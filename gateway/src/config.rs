@@ -1,0 +1,266 @@
+//! Settings of the gateway, a struct for each room.
+//!
+//! Responsible for names, defaults and the rules between settings. Promises that every setting has a working default and
+//! that [`Settings::check`] names both keys of a contradiction. Where settings come from is `operator`'s business.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::arrival;
+
+/// Everything that `footfall-gateway` reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub gateway: GatewaySettings,
+    pub kafka: KafkaSettings,
+    pub admin: AdminSettings,
+}
+
+/// `[gateway]`: requests and connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Where to listen for events, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// What the column `source` says.
+    pub source: String,
+    /// How much of a client's address is kept: `full`, `truncated` or `none`.
+    pub ip: IpPolicy,
+    /// Largest body as it comes over the wire.
+    pub body_bytes_max: usize,
+    /// Largest body after decompression.
+    pub inflated_bytes_max: usize,
+    /// Largest event as it goes to the log.
+    pub event_bytes_max: usize,
+    /// Most events in one request.
+    pub events_max: u32,
+    /// Bodies of all requests in flight, raw and inflated; above it requests are refused at once.
+    pub in_flight_bytes_max: usize,
+    /// Most connections at a time.
+    pub connections_max: usize,
+    /// From the head of a request to its answer, whatever the log does.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// For a body to arrive.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// For the head of a request to arrive, from its first byte.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// For the next request on a connection.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// For requests in flight when the process ends.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+}
+
+/// `[kafka]`: the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// `HOST:PORT`, several separated by commas.
+    pub brokers: String,
+    pub topic: String,
+    /// Make the topic at boot if it is missing.
+    pub create_topics: bool,
+    /// Partitions of a topic made at boot.
+    pub partitions: i32,
+    /// Replicas of a topic made at boot; -1 takes the broker's default.
+    pub replication_factor: i32,
+    /// How long a record waits for others to go with it. Every request pays it.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// `lz4`, `gzip` or `none`.
+    pub compression: String,
+    /// After which a record that the brokers did not acknowledge has failed.
+    #[serde(with = "humantime_serde")]
+    pub message_timeout: Duration,
+    /// Records that wait for the brokers.
+    pub queue_bytes_max: usize,
+    /// Further keys for librdkafka, as they stand in its CONFIGURATION.md; they win over everything above.
+    pub client: BTreeMap<String, String>,
+}
+
+/// `[admin]`: health and metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Where to listen for the operator, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+}
+
+/// How much of a client's address is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpPolicy {
+    Full,
+    #[default]
+    Truncated,
+    None,
+}
+
+/// Settings that contradict each other or themselves.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error(
+        "kafka.message_timeout ({message}) must be shorter than gateway.request_timeout ({request}), or requests would \
+         be answered before their fate is known: shorten the one or lengthen the other"
+    )]
+    MessageOutlivesRequest { message: humantime::Duration, request: humantime::Duration },
+    #[error(
+        "gateway.in_flight_bytes_max ({in_flight}) must be at least gateway.body_bytes_max plus \
+         gateway.inflated_bytes_max ({largest}), or the largest request would never be taken: raise it"
+    )]
+    InFlightTooSmall { in_flight: usize, largest: usize },
+    #[error("{key} is {value}: {rule}")]
+    OutOfRange { key: &'static str, value: u64, rule: &'static str },
+    #[error("{key} is empty: {rule}")]
+    Empty { key: &'static str, rule: &'static str },
+}
+
+impl Default for GatewaySettings {
+    fn default() -> GatewaySettings {
+        const MIB: usize = 1 << 20;
+        GatewaySettings {
+            listen: "127.0.0.1:8080".to_owned(),
+            source: "default".to_owned(),
+            ip: IpPolicy::default(),
+            body_bytes_max: 5 * MIB,
+            inflated_bytes_max: 20 * MIB,
+            event_bytes_max: MIB,
+            events_max: 10_000,
+            in_flight_bytes_max: 128 * MIB,
+            connections_max: 4096,
+            request_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(8),
+            header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Default for KafkaSettings {
+    fn default() -> KafkaSettings {
+        KafkaSettings {
+            brokers: "127.0.0.1:9092".to_owned(),
+            topic: "events".to_owned(),
+            create_topics: false,
+            partitions: 12,
+            replication_factor: -1,
+            linger: Duration::from_millis(5),
+            compression: "lz4".to_owned(),
+            message_timeout: Duration::from_secs(8),
+            queue_bytes_max: 256 << 20,
+            client: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for AdminSettings {
+    fn default() -> AdminSettings {
+        AdminSettings { listen: "127.0.0.1:8081".to_owned() }
+    }
+}
+
+impl IpPolicy {
+    /// What is kept of `address`.
+    pub fn keep(self, address: IpAddr) -> Option<String> {
+        match self {
+            IpPolicy::Full => Some(address.to_canonical().to_string()),
+            IpPolicy::Truncated => Some(arrival::truncated(address)),
+            IpPolicy::None => None,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks what can be checked without looking outside.
+    ///
+    /// # Errors
+    /// The first contradiction, with both keys.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.gateway.check()?;
+        self.kafka.check()?;
+        let (message, request) = (self.kafka.message_timeout, self.gateway.request_timeout);
+        if message >= request {
+            return Err(ConfigError::MessageOutlivesRequest { message: message.into(), request: request.into() });
+        }
+        Ok(())
+    }
+}
+
+impl GatewaySettings {
+    /// Checks what can be checked without looking outside.
+    ///
+    /// # Errors
+    /// The first contradiction, with its keys.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (in_flight, largest) = (self.in_flight_bytes_max, self.body_bytes_max + self.inflated_bytes_max);
+        if in_flight < largest {
+            return Err(ConfigError::InFlightTooSmall { in_flight, largest });
+        }
+        range("gateway.events_max", self.events_max.into(), 1..=1_000_000, "choose 1 to 1000000")?;
+        range("gateway.connections_max", self.connections_max as u64, 1..=1_000_000, "choose 1 to 1000000")?;
+        if self.source.is_empty() {
+            return Err(ConfigError::Empty { key: "gateway.source", rule: "name where the events come from" });
+        }
+        Ok(())
+    }
+}
+
+impl KafkaSettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        range("kafka.partitions", self.partitions.max(0) as u64, 1..=100_000, "choose 1 to 100000")?;
+        for (key, value) in [("kafka.brokers", &self.brokers), ("kafka.topic", &self.topic)] {
+            if value.is_empty() {
+                return Err(ConfigError::Empty { key, rule: "set it, or leave it out for the default" });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range(
+    key: &'static str,
+    value: u64,
+    allowed: std::ops::RangeInclusive<u64>,
+    rule: &'static str,
+) -> Result<(), ConfigError> {
+    if allowed.contains(&value) { Ok(()) } else { Err(ConfigError::OutOfRange { key, value, rule }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold() {
+        Settings::default().check().expect("the defaults agree with each other");
+    }
+
+    #[test]
+    fn a_contradiction_names_both_keys() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut Settings), keys: &[&str]) {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let message = settings.check().expect_err("a contradiction").to_string();
+            for key in keys {
+                assert!(message.contains(key), "{message} does not name {key}");
+            }
+        }
+        check(
+            |s| s.kafka.message_timeout = s.gateway.request_timeout,
+            &["kafka.message_timeout (10s)", "gateway.request_timeout (10s)"],
+        );
+        check(|s| s.gateway.in_flight_bytes_max = 1 << 20, &["gateway.in_flight_bytes_max", "gateway.body_bytes_max"]);
+        check(|s| s.gateway.events_max = 0, &["gateway.events_max"]);
+        check(|s| s.kafka.partitions = -3, &["kafka.partitions"]);
+        check(|s| s.kafka.topic.clear(), &["kafka.topic"]);
+        check(|s| s.gateway.source.clear(), &["gateway.source"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! The path of a request, from its first byte to its answer.
+//!
+//! Responsible for the order of the steps, and for nothing else: each step is a room of its own. Promises that an event
+//! is answered as accepted only after the log's durable acknowledgement, that requests enter the log in the order in
+//! which their bodies were complete, and that every request is answered before its deadline.
+
+use std::{cell::RefCell, time::Instant};
+
+use hyper::{HeaderMap, Request, body::Incoming, header::USER_AGENT};
+
+use crate::{
+    Gateway,
+    batch::{Batch, Origin},
+    body,
+    dialect::native,
+    ledger::Entry,
+    load_shed::Seat,
+    log::{Failure, Sent},
+    rejection::{Code, EventRejection, Rejection},
+    reply::{Answer, Judgement},
+    server::Client,
+};
+
+thread_local!(static BATCH: RefCell<Batch> = RefCell::default());
+
+/// Takes the events of a request and answers what became of them.
+pub(crate) async fn ingest(
+    gateway: &Gateway,
+    client: &Client,
+    request: Request<Incoming>,
+    entry: &mut Entry<'_>,
+) -> Answer {
+    let (head, mut body) = request.into_parts();
+    match take(gateway, client, &head.headers, &mut body, entry).await {
+        Ok(judgement) => Answer::Judged(judgement),
+        Err(rejection) => {
+            body::discard(&head.headers, &mut body, 2 * gateway.body_bound.raw_bytes_max).await;
+            Answer::Refused(rejection)
+        }
+    }
+}
+
+async fn take(
+    gateway: &Gateway,
+    client: &Client,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    entry: &mut Entry<'_>,
+) -> Result<Judgement, Rejection> {
+    let mut seat = admit(gateway, body)?;
+    let body = read(gateway, headers, body, &mut seat, entry).await?;
+    let taken = append(gateway, client, headers, &body, entry)?;
+    drop(body);
+    Ok(taken.judged(gateway, entry).await)
+}
+
+/// Refuses at once what cannot be served.
+fn admit(gateway: &Gateway, body: &Incoming) -> Result<Seat, Rejection> {
+    if gateway.shutdown.is_cancelled() {
+        return Err(Rejection::new(Code::Draining, "the gateway is about to stop: send again, to another one"));
+    }
+    if !gateway.log.is_up() {
+        return Err(why(Code::LogUnavailable));
+    }
+    let announced = body::announced_bytes(body).min(gateway.body_bound.raw_bytes_max);
+    gateway.load_shed.admit(announced)
+}
+
+async fn read(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    seat: &mut Seat,
+    entry: &Entry<'_>,
+) -> Result<bytes::Bytes, Rejection> {
+    let deadline = entry.since() + gateway.body_timeout;
+    let read = body::read(headers, body, seat, &gateway.body_bound, deadline.into()).await;
+    if read.as_ref().is_err_and(|rejection| rejection.code == Code::BodyTimeout) {
+        gateway.metrics.timeouts.body.inc();
+    }
+    read
+}
+
+/// Parse, validate, encode, append: in one go, so that nothing borrowed from the body outlives it and nothing comes
+/// between the records of a request.
+fn append(
+    gateway: &Gateway,
+    client: &Client,
+    headers: &HeaderMap,
+    body: &[u8],
+    entry: &mut Entry<'_>,
+) -> Result<Taken, Rejection> {
+    BATCH.with_borrow_mut(|batch| {
+        let received_at_us = gateway.clock.now_us();
+        let origin = Origin {
+            received_at_us,
+            source: &gateway.source,
+            user_agent: headers.get(USER_AGENT).and_then(|agent| str::from_utf8(agent.as_bytes()).ok()),
+            ip: client.ip.as_deref(),
+            ip_policy: gateway.ip_policy,
+        };
+        let mut intake = batch.open(origin, gateway.batch_bound);
+        native::parse(body, &mut intake)?;
+        let events = intake.events();
+        entry.received(events);
+        let sent = (batch.records().len() > 0).then(|| gateway.log.append(batch, received_at_us));
+        Ok(Taken { events, rejected: batch.take_rejected(), sent, since: Instant::now() })
+    })
+}
+
+/// A request whose records are with the log.
+struct Taken {
+    events: u32,
+    rejected: Vec<EventRejection>,
+    sent: Option<Sent>,
+    since: Instant,
+}
+
+impl Taken {
+    /// Waits for the log's word on every record.
+    async fn judged(self, gateway: &Gateway, entry: &Entry<'_>) -> Judgement {
+        let mut rejected = self.rejected;
+        if let Some(sent) = self.sent {
+            let deadline = entry.since() + gateway.request_timeout;
+            let delivery = sent.delivered(deadline.into()).await;
+            if delivery.timed_out {
+                gateway.metrics.timeouts.delivery.inc();
+            }
+            gateway.metrics.delivery.observe(self.since.elapsed().as_secs_f64());
+            if !delivery.failures.is_empty() {
+                let failed = |failure: Failure| EventRejection { index: failure.index, rejection: why(failure.code) };
+                rejected.extend(delivery.failures.into_iter().map(failed));
+                rejected.sort_by_key(|event| event.index);
+            }
+        }
+        let accepted = self.events - u32::try_from(rejected.len()).expect("at most one rejection for each event");
+        Judgement { accepted, rejected, durability: gateway.log.durability() }
+    }
+}
+
+fn why(code: Code) -> Rejection {
+    let message = match code {
+        Code::Overloaded => "the log's queue is full: send again after Retry-After",
+        Code::LogUnavailable => "the log is not available: send again after Retry-After",
+        Code::EventTooLarge => "the log does not take an event of this size: send less",
+        Code::BodyTooLarge => "the log does not take a request of this size: send smaller batches",
+        _ => "the log did not confirm the event in time: send it again with the same event_id",
+    };
+    Rejection::new(code, message)
+}

@@ -1,0 +1,186 @@
+//! What has to hold before the gateway serves: settings that keep the promises, brokers that answer, a topic.
+//!
+//! Responsible for the producer's configuration and the questions asked once at boot. Promises errors that tell the
+//! operator what to do.
+
+use std::{io, time::Duration};
+
+use futures::executor::block_on;
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    error::{KafkaError as Error, RDKafkaErrorCode},
+    producer::{BaseProducer, Producer, ProducerContext},
+};
+
+use crate::config::KafkaSettings;
+
+/// For each question to the brokers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keys that carry a promise of the gateway, with the setting to use instead.
+const RESERVED: [(&str, &str); 8] = [
+    ("bootstrap.servers", "set kafka.brokers"),
+    ("metadata.broker.list", "set kafka.brokers"),
+    ("message.timeout.ms", "set kafka.message_timeout"),
+    ("delivery.timeout.ms", "set kafka.message_timeout"),
+    ("acks", "leave it out, an event counts as taken when all replicas have it"),
+    ("request.required.acks", "leave it out, an event counts as taken when all replicas have it"),
+    ("enable.idempotence", "leave it out, a user's order depends on it"),
+    ("partitioner", "leave it out, readers find a user's partition by it"),
+];
+
+/// Bytes of a record beside its value: the key, the timestamp, and Kafka's own.
+const RECORD_OVERHEAD_BYTES: usize = 1024;
+
+/// Kafka's default for the largest record batch of a topic.
+const BATCH_BYTES_DEFAULT: usize = 1_000_000;
+
+/// Why Kafka cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    #[error("kafka.client.\"{key}\" cannot be set: {instead}")]
+    Reserved { key: String, instead: &'static str },
+    #[error("the Kafka client refused a setting: {reason}: correct it in the [kafka] or [kafka.client] section")]
+    Setting { reason: Error },
+    #[error("no broker answers at {brokers} ({reason}): start Kafka or correct --brokers")]
+    Unreachable { brokers: String, reason: Error },
+    #[error("topic {topic} does not exist at {brokers}: create it, or start with --create-topics")]
+    TopicMissing { topic: String, brokers: String },
+    #[error("topic {topic} cannot be used: {reason}: repair or recreate it")]
+    TopicBroken { topic: String, reason: RDKafkaErrorCode },
+    #[error("topic {topic} could not be created: {reason}: create it by hand, or allow this client to")]
+    TopicNotCreated { topic: String, reason: String },
+    #[error("a thread could not be started: {reason}: raise the limit of threads")]
+    Thread { reason: io::Error },
+}
+
+impl KafkaError {
+    /// Whether the operator's settings are wrong, rather than what they point to.
+    pub fn is_config(&self) -> bool {
+        matches!(self, KafkaError::Reserved { .. } | KafkaError::Setting { .. })
+    }
+
+    pub(super) fn setting(reason: Error) -> KafkaError {
+        KafkaError::Setting { reason }
+    }
+}
+
+/// The producer's configuration.
+pub(super) fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, KafkaError> {
+    let millis = |duration: Duration| duration.as_millis().to_string();
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", "footfall-gateway")
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", millis(settings.linger))
+        .set("compression.type", &settings.compression)
+        .set("message.timeout.ms", millis(settings.message_timeout))
+        // Above what an event may have: what is too large is then found by our own rule, with our own sentence.
+        .set("message.max.bytes", (2 * event::limits::ENCODED_BYTES_MAX).to_string())
+        .set("queue.buffering.max.kbytes", (settings.queue_bytes_max / 1024).max(1).to_string())
+        .set("queue.buffering.max.messages", "1000000")
+        // The default of 10 s would add as much to the recovery after an outage.
+        .set("reconnect.backoff.max.ms", "1000");
+    for (key, value) in &settings.client {
+        if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| reserved == key) {
+            return Err(KafkaError::Reserved { key: key.clone(), instead });
+        }
+        config.set(key, value);
+    }
+    Ok(config)
+}
+
+/// Makes sure that the brokers answer and the topic is there.
+pub(super) fn ensure_topic<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    config: &ClientConfig,
+    settings: &KafkaSettings,
+) -> Result<(), KafkaError> {
+    let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
+    // All topics are asked for, since asking for one by name may create it, with the broker's defaults.
+    let metadata = producer
+        .client()
+        .fetch_metadata(None, PATIENCE)
+        .map_err(|reason| KafkaError::Unreachable { brokers: brokers.clone(), reason })?;
+    match metadata.topics().iter().find(|found| found.name() == topic) {
+        Some(found) => match found.error() {
+            Some(reason) => Err(KafkaError::TopicBroken { topic, reason: reason.into() }),
+            None => Ok(()),
+        },
+        None if settings.create_topics => create_topic(config, settings),
+        None => Err(KafkaError::TopicMissing { topic, brokers }),
+    }
+}
+
+fn create_topic(config: &ClientConfig, settings: &KafkaSettings) -> Result<(), KafkaError> {
+    let topic = &settings.topic;
+    let failed = |reason: String| KafkaError::TopicNotCreated { topic: topic.clone(), reason };
+    let batch_bytes_max = (event::limits::ENCODED_BYTES_MAX + RECORD_OVERHEAD_BYTES).to_string();
+    let replication = TopicReplication::Fixed(settings.replication_factor);
+    let new = NewTopic::new(topic, settings.partitions, replication).set("max.message.bytes", &batch_bytes_max);
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let results =
+        block_on(admin(config)?.create_topics([&new], &options)).map_err(|error| failed(error.to_string()))?;
+    for result in results {
+        match result {
+            Ok(_) => tracing::info!(topic, partitions = settings.partitions, "topic created"),
+            // Another gateway was faster.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(failed(code.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// Largest value that the topic takes. Where it may not be asked for, Kafka's default counts.
+pub(super) fn value_bytes_max(config: &ClientConfig, topic: &str) -> usize {
+    let asked = || {
+        let client = admin(config).ok()?;
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let found = block_on(client.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
+        let entries = found.into_iter().next()?.ok()?.entries;
+        let entry = entries.into_iter().find(|entry| entry.name == "max.message.bytes")?;
+        entry.value?.parse().ok()
+    };
+    asked().unwrap_or(BATCH_BYTES_DEFAULT).saturating_sub(RECORD_OVERHEAD_BYTES)
+}
+
+fn admin(config: &ClientConfig) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+    // The producer's own keys mean nothing to an administrator, and librdkafka warns about each.
+    let mut config = config.clone();
+    for key in ["acks", "enable.idempotence", "partitioner", "linger.ms", "compression.type", "message.timeout.ms"] {
+        config.remove(key);
+    }
+    config.remove("queue.buffering.max.kbytes");
+    config.remove("queue.buffering.max.messages");
+    config.create().map_err(KafkaError::setting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_carry_a_promise_cannot_be_set() {
+        for (key, _) in RESERVED {
+            let client = [(key.to_owned(), "1".to_owned())].into();
+            let settings = KafkaSettings { client, ..KafkaSettings::default() };
+            let error = client_config(&settings).expect_err(key);
+            assert!(error.is_config() && error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_keys_reach_the_client() {
+        let client = [("socket.nagle.disable".to_owned(), "true".to_owned())].into();
+        let settings = KafkaSettings { client, ..KafkaSettings::default() };
+        let config = client_config(&settings).expect("an expert's key");
+        assert_eq!(config.get("socket.nagle.disable"), Some("true"));
+        assert_eq!(config.get("enable.idempotence"), Some("true"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Whether the brokers are there.
+//!
+//! Responsible for refusing requests quickly while Kafka is down, and for noticing that it is back, without traffic
+//! that would have to fail first. Promises that the state changes only after the brokers were asked: librdkafka's hints
+//! (all connections gone, a record timed out) make it ask at once, but an idle connection that was closed is no outage.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::Thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    error::RDKafkaErrorCode,
+    producer::{BaseProducer, Producer, ProducerContext},
+};
+
+use super::{super::Availability, NAP};
+
+/// For the brokers to answer. A healthy one takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Link {
+    up: AtomicBool,
+    suspected: AtomicBool,
+    state: Mutex<Availability>,
+    watcher: OnceLock<Thread>,
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link {
+            up: AtomicBool::new(true),
+            suspected: AtomicBool::new(false),
+            state: Mutex::new(Availability::Up),
+            watcher: OnceLock::new(),
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn availability(&self) -> Availability {
+        self.state.lock().clone()
+    }
+
+    /// The thread to wake when something looks wrong.
+    pub(super) fn watched_by(&self, thread: Thread) {
+        let _ = self.watcher.set(thread);
+    }
+
+    pub(super) fn client_error(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        match code {
+            Some(RDKafkaErrorCode::Fatal) => self.set(Availability::Lost(reason.to_owned())),
+            _ => self.suspect(),
+        }
+    }
+
+    pub(super) fn delivery_failed(&self, code: Option<RDKafkaErrorCode>) {
+        if code != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            self.suspect();
+        }
+    }
+
+    /// One round of the watching thread: sleeps, and asks the brokers if there is a reason to.
+    pub(super) fn watch<C: ProducerContext>(&self, producer: &BaseProducer<C>, topic: &str) {
+        std::thread::park_timeout(NAP);
+        let suspected = self.suspected.swap(false, Ordering::Relaxed);
+        if !suspected && self.is_up() || matches!(self.availability(), Availability::Lost(_)) {
+            return;
+        }
+        self.set(match ask(producer, topic) {
+            Ok(()) => Availability::Up,
+            Err(reason) => Availability::Down(reason),
+        });
+    }
+
+    fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+        if let Some(watcher) = self.watcher.get() {
+            watcher.unpark();
+        }
+    }
+
+    fn set(&self, availability: Availability) {
+        let mut state = self.state.lock();
+        if matches!(*state, Availability::Lost(_)) {
+            return;
+        }
+        self.up.store(availability == Availability::Up, Ordering::Relaxed);
+        *state = availability;
+    }
+}
+
+/// Whether the brokers answer and a partition of the topic has a leader.
+fn ask<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str) -> Result<(), String> {
+    let metadata = producer
+        .client()
+        .fetch_metadata(Some(topic), PATIENCE)
+        .map_err(|error| format!("the brokers do not answer ({error})"))?;
+    let Some(topic) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Err(format!("the brokers do not know the topic {topic}"));
+    };
+    if let Some(error) = topic.error() {
+        return Err(format!("the topic {} cannot be used ({})", topic.name(), RDKafkaErrorCode::from(error)));
+    }
+    if topic.partitions().iter().all(|partition| partition.leader() < 0) {
+        return Err(format!("no partition of the topic {} has a leader", topic.name()));
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `footfall-gateway`: HTTP to Kafka.
+
+use std::{process::ExitCode, sync::Arc};
+
+use gateway::{Log, Metrics, config::Settings, log::KafkaError};
+use operator::{
+    Failure, Health,
+    admin::{self, Admin},
+    cli, exit, logging, process, shutdown,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+mod args;
+
+fn main() -> ExitCode {
+    exit::finish("footfall-gateway", start())
+}
+
+fn start() -> Result<(), Failure> {
+    let args: args::Args = cli::parse()?;
+    let settings: Settings = args.common.settings(args.flags())?;
+    settings.check().map_err(Failure::config)?;
+    if args.common.check_only() {
+        return Ok(());
+    }
+    logging::init(args.common.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::environment(format!("cannot start worker threads: {error}")))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let shutdown = shutdown::on_signal();
+    let listener = operator::bind(settings.gateway.listen.as_str())?;
+    let admin_listener = operator::bind(settings.admin.listen.as_str())?;
+    let kafka = settings.kafka.clone();
+    let log = tokio::task::spawn_blocking(move || Log::kafka(&kafka))
+        .await
+        .expect("connecting does not panic")
+        .map_err(failure)?;
+    let mut registry = process::registry("footfall-gateway");
+    let metrics = Metrics::register(&mut registry);
+    let health = Health::default();
+    announce("gateway", &listener);
+    announce("admin", &admin_listener);
+    let admin = Admin { health: health.clone(), registry: Arc::new(registry), routes: None };
+    // It outlives the drain, which an operator may want to watch.
+    let served = CancellationToken::new();
+    let admin = tokio::spawn(admin::serve(admin_listener, admin, served.clone()));
+    let ended = gateway::run(&settings.gateway, log, listener, metrics, &health, shutdown).await;
+    served.cancel();
+    let _ = admin.await;
+    ended
+}
+
+fn announce(name: &str, listener: &TcpListener) {
+    let address = listener.local_addr().expect("a bound socket has an address");
+    cli::announce(format_args!("{name} http://{address}"));
+}
+
+fn failure(error: KafkaError) -> Failure {
+    if error.is_config() { Failure::config(error) } else { Failure::environment(error) }
+}

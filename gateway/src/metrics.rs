@@ -1,0 +1,188 @@
+//! Every metric name of this crate.
+//!
+//! Responsible for the names, their help and their labels. Promises that every label value comes from a closed list
+//! and stands at 0 from the start. What is counted when is decided in the rooms that count.
+
+use hyper::StatusCode;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::rejection::Code;
+
+/// The metrics of one gateway.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(crate) ledger: LedgerMetrics,
+    pub(crate) body_bytes_in_flight: Gauge,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_refused: Counter,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) delivery: Histogram,
+    pub(crate) log_queue_records: Gauge,
+    body_bytes_max: Gauge,
+}
+
+/// Requests and events, received and ended.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerMetrics {
+    pub(crate) requests_received: Counter,
+    pub(crate) requests_in_flight: Gauge,
+    answered: Vec<Counter>,
+    durations: [Histogram; 4],
+    pub(crate) events_received: Counter,
+    pub(crate) events_in_flight: Gauge,
+    pub(crate) events_accepted: Counter,
+    rejected: Vec<Counter>,
+}
+
+/// What took too long, by what was waited for.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) idle: Counter,
+    pub(crate) header: Counter,
+    pub(crate) body: Counter,
+    pub(crate) delivery: Counter,
+}
+
+/// The first digit of an HTTP status.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StatusClass {
+    Success,
+    Redirection,
+    ClientError,
+    ServerError,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByCode {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByStatus {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByPhase {
+    phase: &'static str,
+}
+
+/// From below a local fsync to the longest deadline.
+#[derive(Clone, Debug)]
+struct Seconds;
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+    }
+}
+
+impl Metrics {
+    /// Registers everything under `registry`'s prefix.
+    pub fn register(registry: &mut Registry) -> Metrics {
+        let registry = registry.sub_registry_with_prefix("gateway");
+        let metrics = Metrics {
+            ledger: LedgerMetrics::register(registry),
+            body_bytes_in_flight: Gauge::default(),
+            body_bytes_max: Gauge::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            timeouts: Timeouts::register(registry),
+            delivery: Seconds.new_metric(),
+            log_queue_records: Gauge::default(),
+        };
+        let Metrics { body_bytes_in_flight, body_bytes_max, connections, connections_refused, .. } = metrics.clone();
+        registry.register(
+            "body_bytes_in_flight",
+            "Body bytes held by requests, raw and inflated",
+            body_bytes_in_flight,
+        );
+        registry.register("body_bytes_in_flight_max", "Limit of body_bytes_in_flight", body_bytes_max);
+        registry.register("connections", "Open connections", connections);
+        registry.register("connections_refused", "Connections over the limit", connections_refused);
+        let help = "From the hand-over to the log to the last acknowledgement of a request";
+        registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
+        let help = "Records handed to the log and not acknowledged yet";
+        registry.register("log_queue_records", help, metrics.log_queue_records.clone());
+        metrics
+    }
+
+    pub(crate) fn set_body_bytes_max(&self, bytes: usize) {
+        self.body_bytes_max.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+impl LedgerMetrics {
+    fn register(registry: &mut Registry) -> LedgerMetrics {
+        let answers = Family::<ByCode, Counter>::default();
+        let rejections = Family::<ByCode, Counter>::default();
+        let durations = Family::<ByStatus, Histogram, Seconds>::new_with_constructor(Seconds);
+        let of = |family: &Family<ByCode, Counter>, code| family.get_or_create_owned(&ByCode { code });
+        let codes = || Code::ALL.iter().map(|code| code.facts().name);
+        let metrics = LedgerMetrics {
+            requests_received: Counter::default(),
+            requests_in_flight: Gauge::default(),
+            answered: std::iter::once("ok").chain(codes()).map(|code| of(&answers, code)).collect(),
+            durations: ["2xx", "3xx", "4xx", "5xx"].map(|status| durations.get_or_create_owned(&ByStatus { status })),
+            events_received: Counter::default(),
+            events_in_flight: Gauge::default(),
+            events_accepted: Counter::default(),
+            rejected: codes().map(|code| of(&rejections, code)).collect(),
+        };
+        registry.register("requests_received", "Requests taken up", metrics.requests_received.clone());
+        registry.register("requests_answered", "Requests ended, by code (ok: taken)", answers);
+        registry.register("requests_in_flight", "Requests being served", metrics.requests_in_flight.clone());
+        let help = "From the request's head to its answer";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, durations);
+        registry.register("events_received", "Events found in requests", metrics.events_received.clone());
+        let help = "Events answered as accepted: durable in the log";
+        registry.register("events_accepted", help, metrics.events_accepted.clone());
+        registry.register("events_rejected", "Events not accepted, by code", rejections);
+        registry.register("events_in_flight", "Events not answered yet", metrics.events_in_flight.clone());
+        metrics
+    }
+
+    /// The counter of answers with `code`; `None` is a request that was taken.
+    pub(crate) fn requests_answered(&self, code: Option<Code>) -> &Counter {
+        &self.answered[code.map_or(0, |code| code as usize + 1)]
+    }
+
+    pub(crate) fn events_rejected(&self, code: Code) -> &Counter {
+        &self.rejected[code as usize]
+    }
+
+    pub(crate) fn duration(&self, class: StatusClass) -> &Histogram {
+        &self.durations[class as usize]
+    }
+}
+
+impl Timeouts {
+    fn register(registry: &mut Registry) -> Timeouts {
+        let timeouts = Family::<ByPhase, Counter>::default();
+        let of = |phase| timeouts.get_or_create_owned(&ByPhase { phase });
+        let (idle, header) = (of("idle"), of("header"));
+        let (body, delivery) = (of("body"), of("delivery"));
+        registry.register("timeouts", "What took too long, by what was waited for", timeouts.clone());
+        Timeouts { idle, header, body, delivery }
+    }
+}
+
+impl StatusClass {
+    pub(crate) fn of(status: StatusCode) -> StatusClass {
+        match status.as_u16() {
+            0..300 => StatusClass::Success,
+            300..400 => StatusClass::Redirection,
+            400..500 => StatusClass::ClientError,
+            500.. => StatusClass::ServerError,
+        }
+    }
+}
