@@ -1,1 +1,188 @@
-//! sink
+//! The sink: from the log to Parquet files in a lake, each user's events in order and each exactly once.
+//!
+//! ```text
+//! source (journal | Kafka) --chunks--> partition: buffer -> roll -> decode -> sort -> write -> dead letters -> commit
+//!    ^                                     |                                                             |
+//!    +---- seek after a lost create -------+                        a file per cut, created if absent <--+
+//! ```
+//!
+//! A partition's files form a chain: a file's key is its start offset, its footer says where the next one starts, and
+//! each key has one winner. So the files tile the log without gap or overlap, whoever writes and however often it is
+//! killed, and no other state is needed. Modules in the order of the path:
+
+/// The memory of all buffers together.
+mod budget;
+/// The records of the open file.
+pub mod buffer;
+/// The create that is the commit.
+pub mod commit;
+/// Settings and their rules.
+pub mod config;
+/// Bad records and their object.
+pub mod dead_letter;
+/// Record -> row, or dead letter.
+pub mod decode;
+/// What a file says about itself.
+pub mod footer;
+/// When the sink is ready.
+mod health;
+/// How far the lake is behind the log.
+pub mod lag;
+/// Every metric.
+pub mod metrics;
+/// (topic, partition, offset) <-> object key.
+pub mod object_path;
+/// The path of one partition.
+mod partition;
+/// Where a chain ends.
+pub mod resume;
+/// When a file closes.
+pub mod roll;
+/// The columns of a data file.
+pub mod schema;
+/// Rows by (user key, offset), stable.
+pub mod sort;
+/// Where records come from.
+pub mod source;
+/// The lake's object store and its boot probe.
+pub mod store;
+/// Sorted rows -> Parquet bytes.
+pub mod writer;
+
+use std::sync::Arc;
+
+use operator::{Failure, Health};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    budget::Budget,
+    commit::Committer,
+    health::Readiness,
+    partition::{Partition, PartitionError, WriterParts},
+    source::{Assignment, Running, SourceContext, SourceError},
+};
+pub use crate::{
+    config::{KafkaSettings, Settings},
+    lag::Lag,
+    metrics::Metrics,
+    source::Source,
+    store::Store,
+};
+
+/// Files that are encoded at the same time: enough to keep the CPUs busy, few enough to bound memory.
+const SEALERS: usize = 2;
+
+/// Runs a sink until `shutdown` is cancelled; then writes what is buffered, leaves the group and returns.
+///
+/// # Errors
+/// Code 69 when log or lake cannot be used (broker or lake not there, a store that ignores create-if-absent, a corrupt
+/// chain, another incarnation of the log, a gap), code 70 when it cannot go on for another reason. The lake is correct in
+/// every case, and what is not in it is still in the log.
+pub async fn run(
+    settings: Settings,
+    source: Source,
+    store: Store,
+    metrics: Arc<Metrics>,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    settings.check().map_err(Failure::config)?;
+    let readiness = Readiness::register(health);
+    store.probe().await.map_err(Failure::environment)?;
+    readiness.lake.set(true, "");
+    let context = SourceContext {
+        topic: settings.topic.as_str().into(),
+        store: store.clone(),
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        resume_timeout: settings.resume_timeout,
+    };
+    let writers = WriterParts {
+        topic: Arc::clone(&context.topic),
+        committer: Committer {
+            store,
+            metrics: Arc::clone(&metrics),
+            lake: readiness.lake,
+            request_timeout: settings.request_timeout,
+        },
+        metrics: Arc::clone(&metrics),
+        sealers: Arc::new(Semaphore::new(SEALERS)),
+        checkpoint_files: settings.checkpoint_files,
+    };
+    let budget = Budget::new(settings.buffer_bytes_max, Arc::clone(&metrics));
+    let running = source.start(context).await.map_err(source_failure)?;
+    let partition = |assignment: Assignment| {
+        Partition::new(assignment, settings.roll_policy(), &writers, &budget, Arc::clone(&metrics))
+    };
+    supervise(running, partition, &settings, shutdown).await
+}
+
+/// Runs a task for every partition and ends all of them when one cannot go on: a partition never stops silently.
+async fn supervise(
+    mut running: Running,
+    partition: impl Fn(Assignment) -> Partition,
+    settings: &Settings,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            ended = &mut running.done => return Err(source_ended(ended)),
+            Some(assignment) = running.assignments.recv() => drop(tasks.spawn(partition(assignment).run())),
+            Some(ended) = tasks.join_next() => task_ended(ended)?,
+        }
+    }
+    running.drain.cancel();
+    let drained = timeout(settings.drain_timeout, async {
+        while let Some(assignment) = running.assignments.recv().await {
+            tasks.spawn(partition(assignment).run());
+        }
+        while let Some(ended) = tasks.join_next().await {
+            task_ended(ended)?;
+        }
+        running.leave.cancel();
+        match (&mut running.done).await {
+            Ok(Ok(())) => Ok(()),
+            ended => Err(source_ended(ended)),
+        }
+    });
+    drained.await.unwrap_or_else(|_| {
+        Err(Failure::internal(format!(
+            "what was buffered could not be written to {} within {:?}: it stays in the log and is written at the next start",
+            settings.lake, settings.drain_timeout
+        )))
+    })
+}
+
+fn task_ended(ended: Result<Result<(), PartitionError>, JoinError>) -> Result<(), Failure> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        // What lies in the lake has to be mended by somebody.
+        Ok(Err(error @ PartitionError::Commit { .. })) => Err(Failure::environment(error)),
+        Ok(Err(error)) => Err(Failure::internal(error)),
+        Err(error) => Err(Failure::internal(format!("the program failed while it wrote a partition: {error}"))),
+    }
+}
+
+fn source_ended(ended: Result<Result<(), SourceError>, JoinError>) -> Failure {
+    match ended {
+        Ok(Err(error)) => source_failure(error),
+        Ok(Ok(())) => Failure::internal("the log ended by itself: start the sink again"),
+        Err(error) => Failure::internal(format!("the program failed while it read the log: {error}")),
+    }
+}
+
+fn source_failure(error: SourceError) -> Failure {
+    match error {
+        SourceError::Settings(_) => Failure::config(error),
+        error if error.is_environment() => Failure::environment(error),
+        error => Failure::internal(error),
+    }
+}

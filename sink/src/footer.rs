@@ -1,0 +1,189 @@
+//! Key-values in a data file: what it covers, how it was cut and what it holds.
+//!
+//! Responsible for writing them, and for reading them back from the end of an object. Promises: the footer alone is
+//! enough to go on with the chain and to tell whether two files hold the same rows. A file whose footer cannot be read
+//! is an error with the reason, never "no file".
+
+use bytes::Bytes;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
+use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader};
+
+/// The facts in a data file's footer. Key `footfall.<field>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// Topic the records came from.
+    pub topic: String,
+    /// Partition of the topic.
+    pub partition: u32,
+    /// Incarnation of the log that the offsets belong to.
+    pub log_id: String,
+    /// First offset that the file covers; equals the offset in its key.
+    pub start_offset: u64,
+    /// First offset that it no longer covers, and start of the next file.
+    pub next_offset: u64,
+    /// Rows in the file.
+    pub rows: u64,
+    /// Covered records that are in the dead letters instead.
+    pub dead_letters: u64,
+    /// Covered records that repeated an event id of the same file.
+    pub duplicates: u64,
+    /// Smallest record timestamp, in microseconds since 1970 UTC.
+    pub min_timestamp_us: i64,
+    /// Largest record timestamp.
+    pub max_timestamp_us: i64,
+    /// Largest record timestamp of the whole chain so far.
+    pub running_max_timestamp_us: i64,
+    /// Why the file was closed, see [`crate::roll::CutReason`].
+    pub cut_reason: String,
+    /// The limits that were in force.
+    pub policy_hash: u64,
+    /// Newest event schema that the writer knew.
+    pub schema_id: u32,
+    /// XXH3 over (offset, event bytes) of all rows in row order.
+    pub row_hash: u64,
+    /// Program and version.
+    pub writer: String,
+}
+
+/// Why a footer cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FooterError {
+    /// The object's bytes are not a Parquet file of this sink.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+}
+
+const PREFIX: &str = "footfall.";
+/// Enough for the metadata of most files in one request.
+const TAIL_BYTES: u64 = 64 * 1024;
+const FOOTER_BYTES: u64 = 8;
+
+impl Footer {
+    /// As Parquet key-values.
+    pub fn to_key_values(&self) -> Vec<KeyValue> {
+        let fields: [(&str, String); 16] = [
+            ("topic", self.topic.clone()),
+            ("partition", self.partition.to_string()),
+            ("log_id", self.log_id.clone()),
+            ("start_offset", self.start_offset.to_string()),
+            ("next_offset", self.next_offset.to_string()),
+            ("rows", self.rows.to_string()),
+            ("dead_letters", self.dead_letters.to_string()),
+            ("duplicates", self.duplicates.to_string()),
+            ("min_timestamp", self.min_timestamp_us.to_string()),
+            ("max_timestamp", self.max_timestamp_us.to_string()),
+            ("running_max_timestamp", self.running_max_timestamp_us.to_string()),
+            ("cut_reason", self.cut_reason.clone()),
+            ("policy_hash", format!("{:016x}", self.policy_hash)),
+            ("schema_id", self.schema_id.to_string()),
+            ("row_hash", format!("{:016x}", self.row_hash)),
+            ("writer", self.writer.clone()),
+        ];
+        fields.into_iter().map(|(key, value)| KeyValue::new(format!("{PREFIX}{key}"), value)).collect()
+    }
+
+    /// From Parquet key-values.
+    ///
+    /// # Errors
+    /// When a key is missing or its value is not of its type, or the range is empty.
+    pub fn from_key_values(key_values: &[KeyValue]) -> Result<Footer, FooterError> {
+        let values = Values(key_values);
+        let footer = Footer {
+            topic: values.text("topic")?.to_owned(),
+            partition: values.number("partition")?,
+            log_id: values.text("log_id")?.to_owned(),
+            start_offset: values.number("start_offset")?,
+            next_offset: values.number("next_offset")?,
+            rows: values.number("rows")?,
+            dead_letters: values.number("dead_letters")?,
+            duplicates: values.number("duplicates")?,
+            min_timestamp_us: values.number("min_timestamp")?,
+            max_timestamp_us: values.number("max_timestamp")?,
+            running_max_timestamp_us: values.number("running_max_timestamp")?,
+            cut_reason: values.text("cut_reason")?.to_owned(),
+            policy_hash: values.hash("policy_hash")?,
+            schema_id: values.number("schema_id")?,
+            row_hash: values.hash("row_hash")?,
+            writer: values.text("writer")?.to_owned(),
+        };
+        if footer.next_offset <= footer.start_offset {
+            return Err(FooterError::Corrupt(format!(
+                "its range from {} to {} is empty",
+                footer.start_offset, footer.next_offset
+            )));
+        }
+        Ok(footer)
+    }
+
+    /// Do both files cover the same records of the same log and hold the same rows?
+    pub fn same_content(&self, other: &Footer) -> bool {
+        (&self.topic, self.partition, &self.log_id) == (&other.topic, other.partition, &other.log_id)
+            && (self.start_offset, self.next_offset) == (other.start_offset, other.next_offset)
+            && (self.rows, self.row_hash) == (other.rows, other.row_hash)
+    }
+}
+
+struct Values<'a>(&'a [KeyValue]);
+
+impl Values<'_> {
+    fn text(&self, key: &str) -> Result<&str, FooterError> {
+        self.0
+            .iter()
+            .find(|pair| pair.key.strip_prefix(PREFIX) == Some(key))
+            .and_then(|pair| pair.value.as_deref())
+            .ok_or_else(|| FooterError::Corrupt(format!("its footer has no {PREFIX}{key}")))
+    }
+
+    fn number<N: std::str::FromStr>(&self, key: &str) -> Result<N, FooterError> {
+        let text = self.text(key)?;
+        text.parse().map_err(|_| FooterError::Corrupt(format!("its footer has {PREFIX}{key} = {text:?}")))
+    }
+
+    fn hash(&self, key: &str) -> Result<u64, FooterError> {
+        let text = self.text(key)?;
+        u64::from_str_radix(text, 16)
+            .map_err(|_| FooterError::Corrupt(format!("its footer has {PREFIX}{key} = {text:?}")))
+    }
+}
+
+/// Reads the footer of an object from its last bytes; `None` when there is no such object.
+///
+/// # Errors
+/// When the store does not answer, or the object is not a data file.
+pub async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Footer>, FooterError> {
+    let size = match store.head(path).await {
+        Ok(meta) => meta.size,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if size < FOOTER_BYTES {
+        return Err(FooterError::Corrupt(format!("it has {size} bytes, which is no Parquet file")));
+    }
+    let tail = range(store, path, size.saturating_sub(TAIL_BYTES)..size).await?;
+    let corrupt = |error: parquet::errors::ParquetError| FooterError::Corrupt(error.to_string());
+    let end: &[u8; FOOTER_BYTES as usize] =
+        tail.last_chunk().ok_or_else(|| FooterError::Corrupt("its last bytes are missing".to_owned()))?;
+    let metadata_bytes = FooterTail::try_new(end).map_err(corrupt)?.metadata_length() as u64;
+    let metadata_end = size - FOOTER_BYTES;
+    let metadata_start = metadata_end
+        .checked_sub(metadata_bytes)
+        .ok_or_else(|| FooterError::Corrupt(format!("its metadata of {metadata_bytes} bytes is longer than it")))?;
+    let tail_start = size - tail.len() as u64;
+    let metadata = if metadata_start >= tail_start {
+        let start = usize::try_from(metadata_start - tail_start).expect("within the tail");
+        tail.slice(start..tail.len() - FOOTER_BYTES as usize)
+    } else {
+        range(store, path, metadata_start..metadata_end).await?
+    };
+    let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(corrupt)?;
+    let key_values = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
+    Footer::from_key_values(key_values).map(Some)
+}
+
+async fn range(store: &dyn ObjectStore, path: &Path, range: std::ops::Range<u64>) -> Result<Bytes, FooterError> {
+    let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+    Ok(store.get_opts(path, options).await?.bytes().await?)
+}

@@ -1,0 +1,156 @@
+//! How far the lake is behind the log, partition by partition.
+//!
+//! Responsible for the lag in seconds: now minus the timestamp of the oldest record that is not committed, 0 when there
+//! is none. It is computed when somebody asks, so that a task that hangs cannot leave an old, good-looking value behind.
+//! Where the source knows of records that have not been read yet, the chain's newest timestamp stands in for theirs: the
+//! lag is then stated too high rather than too low.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use parking_lot::Mutex;
+
+/// The lag of all partitions that this process writes. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Lag {
+    partitions: Arc<Mutex<BTreeMap<u32, Arc<PartitionLag>>>>,
+}
+
+/// What is known of one partition.
+#[derive(Debug)]
+pub(crate) struct PartitionLag {
+    /// Timestamp of the oldest record that was read and is not committed; `i64::MAX` for none.
+    oldest_us: AtomicI64,
+    /// Largest timestamp that was ever committed, or the time of the assignment.
+    committed_us: AtomicI64,
+    /// First offset that is not committed.
+    next: AtomicU64,
+    /// End of the log, as far as the source knows.
+    end: AtomicU64,
+}
+
+/// The lag of one partition at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LagReading {
+    /// The partition.
+    pub partition: u32,
+    /// Age of the oldest record that is not committed.
+    pub seconds: f64,
+    /// Records, by offset, that are not committed.
+    pub messages: u64,
+}
+
+impl Lag {
+    /// The lag of every partition now.
+    pub fn read(&self) -> Vec<LagReading> {
+        let now_us = now_us();
+        self.partitions.lock().iter().map(|(partition, lag)| lag.read(*partition, now_us)).collect()
+    }
+
+    pub(crate) fn partition(&self, partition: u32) -> Option<Arc<PartitionLag>> {
+        self.partitions.lock().get(&partition).cloned()
+    }
+
+    pub(crate) fn start(&self, partition: u32, next: u64, running_max_us: i64) -> Watched {
+        let committed_us = if running_max_us == i64::MIN { now_us() } else { running_max_us };
+        let lag = Arc::new(PartitionLag {
+            oldest_us: AtomicI64::new(i64::MAX),
+            committed_us: AtomicI64::new(committed_us),
+            next: AtomicU64::new(next),
+            end: AtomicU64::new(next),
+        });
+        self.partitions.lock().insert(partition, Arc::clone(&lag));
+        Watched { partition, lag, all: self.clone() }
+    }
+}
+
+impl PartitionLag {
+    /// The source has seen the log to end at this offset.
+    pub(crate) fn log_end(&self, offset: u64) {
+        self.end.fetch_max(offset, Relaxed);
+    }
+
+    fn read(&self, partition: u32, now_us: i64) -> LagReading {
+        let (next, end) = (self.next.load(Relaxed), self.end.load(Relaxed));
+        let oldest_us = match self.oldest_us.load(Relaxed) {
+            i64::MAX if end > next => self.committed_us.load(Relaxed),
+            oldest_us => oldest_us,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a lag that loses microseconds is hundreds of years")]
+        let seconds = now_us.saturating_sub(oldest_us).max(0) as f64 / 1e6;
+        LagReading { partition, seconds, messages: end.saturating_sub(next) }
+    }
+}
+
+/// A partition's lag for as long as this process writes the partition.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    partition: u32,
+    lag: Arc<PartitionLag>,
+    all: Lag,
+}
+
+impl Watched {
+    /// The oldest record that was read and is not committed has this timestamp; the log ends here or further on.
+    pub(crate) fn pending(&self, oldest_us: Option<i64>, read_up_to: u64) {
+        self.lag.oldest_us.store(oldest_us.unwrap_or(i64::MAX), Relaxed);
+        self.lag.log_end(read_up_to);
+    }
+
+    /// Everything below an offset is committed.
+    pub(crate) fn committed(&self, next: u64, running_max_us: i64) {
+        self.lag.next.store(next, Relaxed);
+        self.lag.committed_us.store(running_max_us, Relaxed);
+        self.lag.log_end(next);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut partitions = self.all.partitions.lock();
+        // After a quick revoke and assign the entry may already be the next task's.
+        if partitions.get(&self.partition).is_some_and(|lag| Arc::ptr_eq(lag, &self.lag)) {
+            partitions.remove(&self.partition);
+        }
+    }
+}
+
+fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(now.as_micros()).expect("the clock is before the year 294246")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_the_age_of_the_oldest_uncommitted_record() {
+        let lag = Lag::default();
+        let watched = lag.start(3, 100, 5_000_000);
+        #[track_caller]
+        fn check(watched: &Watched, seconds: f64, messages: u64) {
+            let expected = LagReading { partition: 3, seconds, messages };
+            assert_eq!(watched.lag.read(3, 10_000_000), expected);
+        }
+        check(&watched, 0.0, 0);
+        watched.pending(Some(7_000_000), 104);
+        check(&watched, 3.0, 4);
+        watched.committed(104, 8_000_000);
+        watched.pending(None, 104);
+        check(&watched, 0.0, 0);
+        watched.lag.log_end(110);
+        check(&watched, 2.0, 6);
+        watched.pending(Some(20_000_000), 110);
+        check(&watched, 0.0, 6);
+        assert_eq!(lag.read().len(), 1);
+        drop(watched);
+        assert!(lag.read().is_empty());
+    }
+}

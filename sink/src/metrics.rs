@@ -1,0 +1,250 @@
+//! Every metric of the sink.
+//!
+//! Responsible for names, help texts and label values, which dashboards rely on. Names get the registry's prefix
+//! `footfall_`. Labels come from closed lists and start at 0; per-partition series are there while this process writes
+//! the partition.
+
+use std::{fmt, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{
+    decode::DeadReason,
+    footer::Footer,
+    lag::{Lag, LagReading},
+    roll::CutReason,
+};
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommitOutcome {
+    Created,
+    Adopted,
+    Lost,
+}
+
+/// What a store answered instead of yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreErrorKind {
+    Exists,
+    Denied,
+    Timeout,
+    Other,
+}
+
+/// What the consumer group did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rebalance {
+    Assigned,
+    Revoked,
+    Lost,
+}
+
+impl CommitOutcome {
+    const ALL: [(CommitOutcome, &str); 3] =
+        [(CommitOutcome::Created, "created"), (CommitOutcome::Adopted, "adopted"), (CommitOutcome::Lost, "lost")];
+}
+
+impl StoreErrorKind {
+    const ALL: [(StoreErrorKind, &str); 4] = [
+        (StoreErrorKind::Exists, "exists"),
+        (StoreErrorKind::Denied, "denied"),
+        (StoreErrorKind::Timeout, "timeout"),
+        (StoreErrorKind::Other, "other"),
+    ];
+
+    pub(crate) fn of(error: &object_store::Error) -> StoreErrorKind {
+        match error {
+            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
+                StoreErrorKind::Exists
+            }
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                StoreErrorKind::Denied
+            }
+            _ => StoreErrorKind::Other,
+        }
+    }
+}
+
+impl Rebalance {
+    const ALL: [(Rebalance, &str); 3] =
+        [(Rebalance::Assigned, "assigned"), (Rebalance::Revoked, "revoked"), (Rebalance::Lost, "lost")];
+}
+
+/// One label called `outcome`, `kind` or `reason`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Partition {
+    partition: u32,
+}
+
+/// The sink's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    records: Counter,
+    log_bytes: Counter,
+    rows: Counter,
+    file_bytes: Counter,
+    duplicates: Counter,
+    dead_letters: Family<Reason, Counter>,
+    rolls: Family<Reason, Counter>,
+    commits: Family<Reason, Counter>,
+    store_errors: Family<Reason, Counter>,
+    rebalances: Family<Reason, Counter>,
+    put_seconds: Histogram,
+    seal_seconds: Histogram,
+    buffered_bytes: Gauge,
+    committed_offset: Family<Partition, Gauge>,
+    lag: Lag,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub fn register(registry: &mut Registry) -> Metrics {
+        let metrics = Metrics {
+            records: Counter::default(),
+            log_bytes: Counter::default(),
+            rows: Counter::default(),
+            file_bytes: Counter::default(),
+            duplicates: Counter::default(),
+            dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
+            rolls: zeroed(CutReason::ALL.into_iter().map(CutReason::label)),
+            commits: zeroed(CommitOutcome::ALL.into_iter().map(|(_, label)| label)),
+            store_errors: zeroed(StoreErrorKind::ALL.into_iter().map(|(_, label)| label)),
+            rebalances: zeroed(Rebalance::ALL.into_iter().map(|(_, label)| label)),
+            put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            seal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            buffered_bytes: Gauge::default(),
+            committed_offset: Family::default(),
+            lag: Lag::default(),
+        };
+        let m = &metrics;
+        registry.register("sink_records", "Records read from the log", m.records.clone());
+        registry.register("sink_log_bytes", "Bytes of keys and values read from the log", m.log_bytes.clone());
+        registry.register("sink_rows", "Rows in committed files", m.rows.clone());
+        registry.register("sink_file_bytes", "Bytes of committed files", m.file_bytes.clone());
+        registry.register("sink_duplicates", "Records that repeated an event id in their file", m.duplicates.clone());
+        registry.register("sink_dead_letters", "Records that are no rows, by reason", m.dead_letters.clone());
+        registry.register("sink_rolls", "Files closed, by reason of the cut", m.rolls.clone());
+        registry.register("sink_commits", "Files brought into the lake, by outcome", m.commits.clone());
+        registry.register("sink_store_errors", "Creates and looks that failed, by kind", m.store_errors.clone());
+        registry.register("sink_rebalances", "Partitions given to and taken from us", m.rebalances.clone());
+        registry.register("sink_put_seconds", "Time of a successful create", m.put_seconds.clone());
+        registry.register("sink_seal_seconds", "Time to judge, sort and encode a file", m.seal_seconds.clone());
+        registry.register("sink_buffered_bytes", "Log bytes held in memory", m.buffered_bytes.clone());
+        registry.register(
+            "sink_kafka_committed_offset",
+            "Advisory offset that the broker holds for the group",
+            m.committed_offset.clone(),
+        );
+        registry.register_collector(Box::new(LagCollector(m.lag.clone())));
+        metrics
+    }
+
+    /// How far the lake is behind.
+    pub fn lag(&self) -> &Lag {
+        &self.lag
+    }
+
+    pub(crate) fn read(&self, records: u32, log_bytes: usize) {
+        self.records.inc_by(records.into());
+        self.log_bytes.inc_by(log_bytes as u64);
+    }
+
+    pub(crate) fn buffered(&self, log_bytes: usize) {
+        self.buffered_bytes.set(log_bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn sealed(&self, elapsed: Duration) {
+        self.seal_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn committed(&self, file: &Footer, file_bytes: usize, cut: CutReason, dead: &[&'static str]) {
+        self.rows.inc_by(file.rows);
+        self.file_bytes.inc_by(file_bytes as u64);
+        self.duplicates.inc_by(file.duplicates);
+        self.rolls.get_or_create(&Reason { reason: cut.label() }).inc();
+        for reason in dead {
+            self.dead_letters.get_or_create(&Reason { reason }).inc();
+        }
+    }
+
+    pub(crate) fn commit(&self, outcome: CommitOutcome) {
+        self.commits.get_or_create(&Reason { reason: label(&CommitOutcome::ALL, outcome) }).inc();
+    }
+
+    pub(crate) fn put_seconds(&self, elapsed: Duration) {
+        self.put_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn store_error(&self, kind: StoreErrorKind) {
+        self.store_errors.get_or_create(&Reason { reason: label(&StoreErrorKind::ALL, kind) }).inc();
+    }
+
+    pub(crate) fn rebalance(&self, kind: Rebalance, partitions: usize) {
+        self.rebalances.get_or_create(&Reason { reason: label(&Rebalance::ALL, kind) }).inc_by(partitions as u64);
+    }
+
+    pub(crate) fn kafka_committed(&self, partition: u32, offset: i64) {
+        self.committed_offset.get_or_create(&Partition { partition }).set(offset);
+    }
+
+    pub(crate) fn kafka_revoked(&self, partition: u32) {
+        self.committed_offset.remove(&Partition { partition });
+    }
+}
+
+fn zeroed(labels: impl Iterator<Item = &'static str>) -> Family<Reason, Counter> {
+    let family = Family::default();
+    labels.for_each(|reason| drop(family.get_or_create(&Reason { reason })));
+    family
+}
+
+fn label<T: PartialEq>(all: &[(T, &'static str)], wanted: T) -> &'static str {
+    all.iter().find(|(value, _)| *value == wanted).expect("every value has a label").1
+}
+
+/// Lag at the moment of the scrape.
+#[derive(Debug)]
+struct LagCollector(Lag);
+
+impl Collector for LagCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let readings = self.0.read();
+        let help = "Age of the oldest record that is not in the lake, 0 when there is none";
+        gauges(&mut encoder, "sink_lag_seconds", help, &readings, |reading| reading.seconds)?;
+        let help = "Records of the log that are not in the lake";
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+        gauges(&mut encoder, "sink_lag_messages", help, &readings, |reading| reading.messages as f64)
+    }
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    readings: &[LagReading],
+    value: impl Fn(&LagReading) -> f64,
+) -> Result<(), fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for reading in readings {
+        let labels = Partition { partition: reading.partition };
+        ConstGauge::new(value(reading)).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! One file: judged, sorted, encoded, and brought into the lake.
+//!
+//! Responsible for the order of these steps. The work of the CPU is done on a blocking thread, for few files at a time,
+//! and the records are let go as soon as the file's bytes exist.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::Written;
+use crate::{
+    buffer::Buffer,
+    commit::{CommitError, Committer, Outcome},
+    dead_letter, decode,
+    footer::Footer,
+    metrics::Metrics,
+    object_path::Chain,
+    resume,
+    roll::CutReason,
+    sort,
+    writer::{self, WRITER},
+};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// What the writers of all partitions share.
+#[derive(Clone, Debug)]
+pub(crate) struct WriterParts {
+    pub(crate) topic: Arc<str>,
+    pub(crate) committer: Committer,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Files that may be encoded at the same time.
+    pub(crate) sealers: Arc<Semaphore>,
+    pub(crate) checkpoint_files: u32,
+}
+
+/// Makes the files of one partition.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: WriterParts,
+    chain: Chain,
+    log_id: Arc<str>,
+    policy_hash: u64,
+    /// Files of the chain since its newest checkpoint.
+    files: AtomicU32,
+}
+
+/// A file's bytes and what belongs to them.
+struct Sealed {
+    footer: Footer,
+    file: Bytes,
+    dead_letters: Option<Bytes>,
+    dead_reasons: Vec<&'static str>,
+}
+
+impl WriterParts {
+    pub(crate) fn writer(&self, partition: u32, log_id: Arc<str>, policy_hash: u64, files: u32) -> Writer {
+        let chain = Chain::new(&*self.topic, partition);
+        Writer { shared: self.clone(), chain, log_id, policy_hash, files: AtomicU32::new(files) }
+    }
+}
+
+impl Writer {
+    /// Makes one file of a buffer and brings it into the lake.
+    ///
+    /// # Errors
+    /// When what lies in the file's place is damaged or of another log.
+    pub(crate) async fn write(self: Arc<Self>, buffer: Buffer, cut: CutReason) -> Result<Written, CommitError> {
+        let sealed = self.sealed(buffer, cut).await;
+        self.store_dead_letters(&sealed).await;
+        let outcome = self.shared.committer.create(&self.chain, &sealed.footer, sealed.file.clone()).await?;
+        if outcome == Outcome::Created {
+            self.shared.metrics.committed(&sealed.footer, sealed.file.len(), cut, &sealed.dead_reasons);
+        }
+        self.checkpoint(&sealed.footer, &outcome).await;
+        Ok(Written { outcome, footer: sealed.footer })
+    }
+
+    async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason) -> Sealed {
+        let _permit = self.shared.sealers.acquire().await.expect("the semaphore is never closed");
+        let writer = Arc::clone(self);
+        let sealing = tokio::task::spawn_blocking(move || writer.seal(&buffer, cut));
+        sealing.await.expect("a panic while sealing is a bug, and ends the partition")
+    }
+
+    /// Decode -> sort -> write.
+    fn seal(&self, buffer: &Buffer, cut: CutReason) -> Sealed {
+        let started = Instant::now();
+        let mut judged = decode::judge(buffer);
+        sort::by_user(&mut judged.rows, buffer);
+        let footer = self.footer(buffer, &judged, cut);
+        let (footer, file) = writer::write(buffer, &judged.rows, footer);
+        let letters = &judged.dead_letters;
+        let dead_letters = (!letters.is_empty()).then(|| dead_letter::encode(buffer, self.chain.partition, letters));
+        self.shared.metrics.sealed(started.elapsed());
+        let dead_reasons = letters.iter().map(|(_, reason)| reason.label()).collect();
+        Sealed { footer, file, dead_letters, dead_reasons }
+    }
+
+    fn footer(&self, buffer: &Buffer, judged: &decode::Judged, cut: CutReason) -> Footer {
+        let extent = buffer.extent();
+        Footer {
+            topic: self.chain.topic.clone(),
+            partition: self.chain.partition,
+            log_id: self.log_id.to_string(),
+            start_offset: extent.start,
+            next_offset: extent.next,
+            rows: judged.rows.len() as u64,
+            dead_letters: judged.dead_letters.len() as u64,
+            duplicates: judged.duplicates,
+            min_timestamp_us: extent.min_us,
+            max_timestamp_us: extent.max_us,
+            running_max_timestamp_us: extent.running_max_us,
+            cut_reason: cut.label().to_owned(),
+            policy_hash: self.policy_hash,
+            schema_id: event::SCHEMA_ID,
+            row_hash: 0,
+            writer: WRITER.to_owned(),
+        }
+    }
+
+    /// Dead letters come first: a data file promises that they are there.
+    async fn store_dead_letters(&self, sealed: &Sealed) {
+        let Some(letters) = &sealed.dead_letters else { return };
+        let footer = &sealed.footer;
+        let committer = &self.shared.committer;
+        let path = self.chain.dead_letters(committer.store.root(), footer.start_offset, footer.next_offset);
+        committer.create_once(&path, letters.clone()).await;
+        tracing::warn!(
+            partition = footer.partition,
+            records = footer.dead_letters,
+            first_reason = sealed.dead_reasons.first(),
+            %path,
+            "records that are no events went to the dead letters"
+        );
+    }
+
+    /// Now and then, so that a restart lists few files. Losing one costs a longer list.
+    async fn checkpoint(&self, mine: &Footer, outcome: &Outcome) {
+        let file = match outcome {
+            Outcome::Created | Outcome::Adopted => mine,
+            Outcome::Lost(winner) => winner,
+        };
+        if self.files.fetch_add(1, Relaxed) + 1 < self.shared.checkpoint_files {
+            return;
+        }
+        match resume::checkpoint(&self.shared.committer.store, &self.chain, file).await {
+            Ok(()) => self.files.store(0, Relaxed),
+            Err(error) => tracing::warn!(partition = mine.partition, %error, "cannot write a checkpoint, trying later"),
+        }
+    }
+}

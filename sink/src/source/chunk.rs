@@ -1,0 +1,140 @@
+//! A run of one partition's records, in log order, in one allocation.
+//!
+//! Responsible for holding records on their way from a source to a file without an allocation for each of them. The
+//! bytes in a chunk are the unit in which the sink counts memory and cuts files.
+
+/// One record as it lies in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Position in the partition.
+    pub offset: u64,
+    /// The log's timestamp, in microseconds since 1970 UTC.
+    pub timestamp_us: i64,
+    /// The user key.
+    pub key: Option<&'a [u8]>,
+    /// The encoded event.
+    pub value: Option<&'a [u8]>,
+}
+
+impl Record<'_> {
+    /// Bytes of key and value.
+    pub fn log_bytes(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
+    }
+}
+
+/// Records of one partition; see the module.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Counts the seeks of the partition; a task ignores chunks that were read before its last one.
+    pub generation: u32,
+    arena: Vec<u8>,
+    index: Vec<Entry>,
+}
+
+/// Where a record lies in the arena: the key, then the value.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    offset: u64,
+    timestamp_us: i64,
+    start: u32,
+    key_bytes: u32,
+    value_bytes: u32,
+}
+
+/// Length that stands for an absent key or value.
+const ABSENT: u32 = u32::MAX;
+
+impl Chunk {
+    /// An empty chunk.
+    pub fn new(generation: u32) -> Chunk {
+        Chunk { generation, ..Chunk::default() }
+    }
+
+    /// An empty chunk with the room that another one took: a partition's chunks are much alike.
+    pub(crate) fn like(other: &Chunk) -> Chunk {
+        Chunk {
+            generation: other.generation,
+            arena: Vec::with_capacity(other.arena.len()),
+            index: Vec::with_capacity(other.index.len()),
+        }
+    }
+
+    /// Copies a record to the end of the chunk.
+    pub fn push(&mut self, record: Record<'_>) {
+        let start = self.arena.len();
+        let mut append = |bytes: Option<&[u8]>| match bytes {
+            None => ABSENT,
+            Some(bytes) => {
+                self.arena.extend_from_slice(bytes);
+                u32::try_from(bytes.len()).expect("a log limits a record to less than 4 GiB")
+            }
+        };
+        let (key_bytes, value_bytes) = (append(record.key), append(record.value));
+        self.index.push(Entry {
+            offset: record.offset,
+            timestamp_us: record.timestamp_us,
+            start: u32::try_from(start).expect("sources hand chunks over long before 4 GiB"),
+            key_bytes,
+            value_bytes,
+        });
+    }
+
+    /// The record at a position.
+    pub fn record(&self, position: u32) -> Record<'_> {
+        let entry = &self.index[position as usize];
+        let key_start = entry.start as usize;
+        let value_start = key_start + present(entry.key_bytes);
+        let slice = |start: usize, bytes: u32| (bytes != ABSENT).then(|| &self.arena[start..start + bytes as usize]);
+        Record {
+            offset: entry.offset,
+            timestamp_us: entry.timestamp_us,
+            key: slice(key_start, entry.key_bytes),
+            value: slice(value_start, entry.value_bytes),
+        }
+    }
+
+    /// Offset, timestamp and log bytes of the record at a position: all that a roll looks at.
+    pub(crate) fn head(&self, position: u32) -> (u64, i64, usize) {
+        let entry = &self.index[position as usize];
+        (entry.offset, entry.timestamp_us, present(entry.key_bytes) + present(entry.value_bytes))
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.index.len()).expect("fewer records than arena bytes")
+    }
+
+    /// Is there no record?
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn log_bytes(&self) -> usize {
+        self.arena.len()
+    }
+}
+
+fn present(bytes: u32) -> usize {
+    if bytes == ABSENT { 0 } else { bytes as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_gives_back_what_was_pushed() {
+        let records = [
+            Record { offset: 5, timestamp_us: 1, key: Some(b"u1"), value: Some(b"one") },
+            Record { offset: 6, timestamp_us: -2, key: None, value: Some(b"") },
+            Record { offset: 9, timestamp_us: 3, key: Some(b""), value: None },
+        ];
+        let mut chunk = Chunk::new(4);
+        records.iter().for_each(|record| chunk.push(*record));
+        let back: Vec<_> = (0..chunk.len()).map(|position| chunk.record(position)).collect();
+        assert_eq!((back.as_slice(), chunk.log_bytes()), (records.as_slice(), 5));
+        assert_eq!(chunk.head(0), (5, 1, 5));
+    }
+}

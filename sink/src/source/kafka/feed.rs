@@ -1,0 +1,173 @@
+//! One assigned partition, on the consumer's side.
+//!
+//! Responsible for gathering the partition's messages into chunks and handing these over, for back-pressure, and for
+//! seeks. Promises: after a seek no message from before it reaches the task under the new generation, even if the client
+//! should still deliver one.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult, message::BorrowedMessage,
+};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::Consumer;
+use crate::source::{CHUNK_BYTES, Chunk, Record};
+
+/// Messages are gathered for so long before a chunk that is not full is handed over.
+pub(super) const GATHER: Duration = Duration::from_millis(20);
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Feed {
+    partition: u32,
+    generation: u32,
+    /// Where the last seek or the assignment points, until the first message has come.
+    expected: Option<u64>,
+    /// A first message that is not the expected one; it is believed when it comes a second time.
+    surprising: Option<u64>,
+    /// A seek that the client has not taken yet.
+    seeking: Option<u64>,
+    open: Chunk,
+    opened: Instant,
+    /// Full chunks that the task has no room for.
+    waiting: VecDeque<Chunk>,
+    is_paused: bool,
+    /// `None` once the log has ended for the task.
+    chunks: Option<mpsc::Sender<Chunk>>,
+}
+
+impl Feed {
+    pub(super) fn new(partition: u32, start: u64, chunks: mpsc::Sender<Chunk>) -> Feed {
+        Feed {
+            partition,
+            generation: 0,
+            expected: Some(start),
+            surprising: None,
+            seeking: None,
+            open: Chunk::new(0),
+            opened: Instant::now(),
+            waiting: VecDeque::new(),
+            is_paused: false,
+            chunks: Some(chunks),
+        }
+    }
+
+    /// Copies a message into the open chunk.
+    pub(super) fn push(&mut self, consumer: &Consumer, message: &BorrowedMessage<'_>) {
+        let offset = message.offset().cast_unsigned();
+        if self.chunks.is_none() || self.seeking.is_some() || !self.is_believed(offset) {
+            return;
+        }
+        if self.open.is_empty() {
+            self.opened = Instant::now();
+        }
+        let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
+        self.open.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
+        if self.open.log_bytes() >= CHUNK_BYTES {
+            self.hand_over(consumer);
+        }
+    }
+
+    /// The first message after a seek must be the one that was asked for, or, where the log has a hole (an aborted
+    /// transaction), one that comes again when asked again.
+    fn is_believed(&mut self, offset: u64) -> bool {
+        match self.expected {
+            None => true,
+            Some(expected) if offset == expected || self.surprising == Some(offset) => {
+                (self.expected, self.surprising) = (None, None);
+                true
+            }
+            Some(expected) => {
+                self.surprising = Some(offset);
+                self.seeking = Some(expected);
+                false
+            }
+        }
+    }
+
+    /// Does a chunk wait to be handed over since long enough?
+    pub(super) fn is_ripe(&self) -> bool {
+        !self.open.is_empty() && self.opened.elapsed() >= GATHER
+    }
+
+    /// Is there anything in the open chunk?
+    pub(super) fn is_gathering(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Hands the open chunk over; a task without room pauses the partition.
+    pub(super) fn hand_over(&mut self, consumer: &Consumer) {
+        if !self.open.is_empty() {
+            let next = Chunk::like(&self.open);
+            self.waiting.push_back(std::mem::replace(&mut self.open, next));
+        }
+        self.send(consumer);
+    }
+
+    /// Sends what waits, and pauses or resumes the partition accordingly.
+    pub(super) fn send(&mut self, consumer: &Consumer) {
+        if self.has_ended() {
+            return;
+        }
+        while let Some(chunk) = self.waiting.pop_front() {
+            match self.chunks.as_ref().map(|chunks| chunks.try_send(chunk)) {
+                Some(Err(TrySendError::Full(chunk))) => {
+                    self.waiting.push_front(chunk);
+                    break;
+                }
+                // A task that has ended has told the sink why.
+                Some(Ok(()) | Err(TrySendError::Closed(_))) | None => {}
+            }
+        }
+        let is_full = !self.waiting.is_empty();
+        if is_full != self.is_paused && self.set_paused(consumer, is_full).is_ok() {
+            self.is_paused = is_full;
+        }
+    }
+
+    /// Reads no further. The task sees the end when it has taken all chunks.
+    pub(super) fn end(&mut self, consumer: &Consumer) {
+        self.hand_over(consumer);
+        let _ = self.set_paused(consumer, true);
+        self.is_paused = true;
+        if self.waiting.is_empty() {
+            self.chunks = None;
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.chunks.is_none()
+    }
+
+    /// Goes on from an offset that a task asked for.
+    pub(super) fn seek(&mut self, offset: u64, generation: u32) {
+        self.generation = generation;
+        self.open = Chunk::new(generation);
+        self.waiting.clear();
+        (self.expected, self.surprising, self.seeking) = (Some(offset), None, Some(offset));
+    }
+
+    /// Passes an open seek on to the client; one that it does not take now is tried again.
+    pub(super) fn apply_seek(&mut self, consumer: &Consumer, topic: &str) {
+        let Some(offset) = self.seeking.filter(|_| !self.has_ended()) else { return };
+        if self.is_paused && self.set_paused(consumer, false).is_ok() {
+            self.is_paused = false;
+        }
+        let to = Offset::Offset(offset.cast_signed());
+        match consumer.seek(topic, self.partition.cast_signed(), to, SEEK_TIMEOUT) {
+            Ok(()) => self.seeking = None,
+            Err(error) => tracing::warn!(partition = self.partition, offset, %error, "cannot seek yet, trying again"),
+        }
+    }
+
+    fn set_paused(&self, consumer: &Consumer, is_paused: bool) -> KafkaResult<()> {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&consumer.context().source.topic, self.partition.cast_signed());
+        if is_paused { consumer.pause(&partitions) } else { consumer.resume(&partitions) }
+    }
+}

@@ -1,0 +1,111 @@
+//! Sorted rows -> Parquet bytes.
+//!
+//! Responsible for the file's physical form: zstd(1); sorted by (user_key, _offset) and declared so; bloom filters on
+//! user_id and event_id; a page index on the columns that people filter by, with small pages on the user columns, because
+//! a user has few rows; no Arrow schema, so that every reader sees plain Parquet types. Promises: the same rows and facts
+//! give the same bytes with the same version.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use parquet::{
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    basic::{Compression, Encoding, ZstdLevel},
+    file::{
+        metadata::SortingColumn,
+        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+    },
+    schema::types::ColumnPath,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{
+    buffer::Buffer,
+    footer::Footer,
+    schema::{Columns, NAMES, SCHEMA},
+    sort::Row,
+};
+
+/// Program and version, in the footer and as Parquet's `created_by`.
+pub(crate) const WRITER: &str = concat!("footfall-sink ", env!("CARGO_PKG_VERSION"));
+
+/// Rows that go to the Parquet writer at once: few enough that they stay in the cache.
+const BATCH_ROWS: usize = 8 * 1024;
+/// Rows in a page of a column that people look up users by.
+const USER_PAGE_ROWS: usize = 4 * 1024;
+/// Most different values that a bloom filter is made for; filters are folded to what a file needs.
+const BLOOM_VALUES_MAX: u64 = 1_000_000;
+
+/// Writes rows in their order. Rows and row hash of the footer are filled in here.
+pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer) -> (Footer, Bytes) {
+    let file = Vec::with_capacity(64 * 1024 + buffer.extent().log_bytes / 4);
+    let options = ArrowWriterOptions::new().with_properties(PROPERTIES.clone()).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(file, Arc::clone(&SCHEMA), options)
+        .expect("schema and properties are fixed, and a test writes them");
+    let mut columns = Columns::new(footer.partition);
+    let mut hash = Xxh3::new();
+    for batch in rows.chunks(BATCH_ROWS) {
+        for row in batch {
+            let record = buffer.record(row.place);
+            let value = record.value.expect("a row has a value");
+            hash.update(&record.offset.to_le_bytes());
+            hash.update(value);
+            columns.append(&event::decode(value).expect("a row has been decoded before"), record.offset);
+        }
+        writer.write(&columns.finish()).expect("writing to memory does not fail");
+    }
+    footer.rows = rows.len() as u64;
+    footer.row_hash = hash.digest();
+    footer.to_key_values().into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
+    (footer, writer.into_inner().expect("writing to memory does not fail").into())
+}
+
+static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(properties);
+
+fn properties() -> WriterProperties {
+    let builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("a level of zstd")))
+        .set_created_by(WRITER.to_owned())
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_sorting_columns(Some(vec![sorting_column("user_key"), sorting_column("_offset")]));
+    let builder = ["event_time", "received_at", "_offset"].into_iter().fold(builder, time_column);
+    let builder = ["user_id", "anonymous_id", "user_key"].into_iter().fold(builder, user_column);
+    let builder = ["user_id", "event_id"].into_iter().fold(builder, bloom_filter);
+    // Every value differs: a dictionary would be built and thrown away.
+    ["event_id", "properties"]
+        .into_iter()
+        .fold(builder, |builder, name| builder.set_column_dictionary_enabled(column(name), false))
+        .set_column_statistics_enabled(column("properties"), EnabledStatistics::None)
+        .set_column_statistics_enabled(column("type"), EnabledStatistics::Page)
+        .build()
+}
+
+fn time_column(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+    builder
+        .set_column_dictionary_enabled(column(name), false)
+        .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
+        .set_column_statistics_enabled(column(name), EnabledStatistics::Page)
+}
+
+fn user_column(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+    builder
+        .set_column_data_page_row_count_limit(column(name), USER_PAGE_ROWS)
+        .set_column_statistics_enabled(column(name), EnabledStatistics::Page)
+}
+
+fn bloom_filter(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+    builder
+        .set_column_bloom_filter_enabled(column(name), true)
+        .set_column_bloom_filter_fpp(column(name), 0.01)
+        .set_column_bloom_filter_max_ndv(column(name), BLOOM_VALUES_MAX)
+}
+
+fn sorting_column(name: &str) -> SortingColumn {
+    let index = NAMES.iter().position(|other| *other == name).expect("a column of the schema");
+    SortingColumn { column_idx: i32::try_from(index).expect("few columns"), descending: false, nulls_first: false }
+}
+
+fn column(name: &str) -> ColumnPath {
+    debug_assert!(NAMES.contains(&name), "{name}");
+    ColumnPath::from(name)
+}
