@@ -10,7 +10,7 @@ use event::Event;
 
 use crate::{
     config::IpPolicy,
-    dialect::{Draft, Field, Text},
+    dialect::{Draft, Field, Raw, Text},
     rejection::{Code, EventRejection, Rejection},
 };
 
@@ -251,7 +251,7 @@ fn path(url: &str) -> Option<&str> {
 /// The draft's properties with everything that has no field of its own. Raw values are joined, never written anew. A
 /// property that the sender put there itself comes last, so that it wins where readers take the last of two equal keys.
 fn properties<'a>(draft: &'a Draft<'_>, joined: &'a mut String) -> Option<&'a str> {
-    let own = draft.properties.as_ref().map(|value| value.as_raw_str().trim_ascii());
+    let own = draft.properties.as_ref().map(Raw::text);
     if draft.extras.is_empty() {
         return own;
     }
@@ -259,7 +259,7 @@ fn properties<'a>(draft: &'a Draft<'_>, joined: &'a mut String) -> Option<&'a st
     for (key, value) in &draft.extras {
         joined.push(if joined.is_empty() { '{' } else { ',' });
         push_key(key, joined);
-        joined.push_str(value.as_raw_str());
+        joined.push_str(value.text());
     }
     let inside = own.map_or("", |own| own[1..own.len() - 1].trim_ascii());
     if !inside.is_empty() {

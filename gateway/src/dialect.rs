@@ -6,11 +6,10 @@
 
 pub(crate) mod native;
 mod nesting;
+mod raw;
 mod text;
 
-use sonic_rs::LazyValue;
-
-pub(crate) use self::text::Text;
+pub(crate) use self::{raw::Raw, text::Text};
 
 /// Text fields of an event as its sender may name them, in the order of [`Draft::texts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +50,9 @@ const FIELDS: usize = Field::Library as usize + 1;
 pub(crate) struct Draft<'a> {
     texts: [Option<Text<'a>>; FIELDS],
     /// Raw text of a JSON object.
-    pub(crate) properties: Option<LazyValue<'a>>,
+    pub(crate) properties: Option<Raw<'a>>,
     /// What the contract has no field for, with raw JSON values; to be kept in `properties`.
-    pub(crate) extras: Vec<(Text<'a>, LazyValue<'a>)>,
+    pub(crate) extras: Vec<(Text<'a>, Raw<'a>)>,
 }
 
 impl<'a> Draft<'a> {

@@ -21,7 +21,7 @@ use crate::{Gateway, config::GatewaySettings};
 
 /// Said to a connection over the cap, which is then closed.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 2\r\n\
-    connection: close\r\ncontent-length: 91\r\n\r\n\
+    connection: close\r\ncontent-length: 93\r\n\r\n\
     {\"code\":\"overloaded\",\"message\":\"too many connections are open: send again after Retry-After\"}";
 
 /// Accepts connections until `gateway.shutdown`.

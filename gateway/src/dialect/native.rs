@@ -10,9 +10,8 @@ mod object;
 use std::fmt;
 
 use serde::{Deserializer, de};
-use sonic_rs::LazyValue;
 
-use super::{Draft, nesting};
+use super::{Draft, Raw, nesting};
 use crate::{
     batch::Intake,
     rejection::{Code, Rejection},
@@ -55,7 +54,7 @@ fn array(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
 /// Each element for itself, after the document as a whole has proved to be JSON.
 fn array_closely(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
     intake.restart();
-    sonic_rs::from_str::<LazyValue<'_>>(text).map_err(|error| malformed(&error))?;
+    sonic_rs::from_str::<Raw<'_>>(text).map_err(|error| malformed(&error))?;
     for element in sonic_rs::to_array_iter(text) {
         let element = element.map_err(|error| malformed(&error))?;
         one(element.as_raw_str(), intake)?;
@@ -97,7 +96,7 @@ fn lines(text: &str, intake: &mut Intake<'_>, error: &sonic_rs::Error) -> Result
 }
 
 fn is_json(text: &str) -> bool {
-    sonic_rs::from_str::<LazyValue<'_>>(text).is_ok()
+    sonic_rs::from_str::<Raw<'_>>(text).is_ok()
 }
 
 /// Takes one event whose text is JSON, or says what is wrong with it.

@@ -6,10 +6,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
-use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+use sonic_rs::{JsonType, JsonValueTrait};
 
 use crate::{
-    dialect::{Draft, Field, Text},
+    dialect::{Draft, Field, Raw, Text},
     rejection::{Code, Rejection},
 };
 
@@ -97,8 +97,8 @@ impl<'de> de::Visitor<'de> for Keys {
     }
 }
 
-fn object_or_null<E: de::Error>(value: LazyValue<'_>) -> Result<Option<LazyValue<'_>>, E> {
-    match value.get_type() {
+fn object_or_null<E: de::Error>(value: Raw<'_>) -> Result<Option<Raw<'_>>, E> {
+    match value.kind() {
         JsonType::Object => Ok(Some(value)),
         JsonType::Null => Ok(None),
         _ => Err(de::Error::custom("properties must be an object")),

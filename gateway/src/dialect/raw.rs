@@ -1,0 +1,68 @@
+//! A JSON value that is kept as its text.
+//!
+//! Responsible for checking what will never be parsed here. Promises that the text is valid JSON (RFC 8259). sonic-rs
+//! checks everything about a value that it skips except the four digits after `\u`, so that is done here; half of a
+//! surrogate pair is valid JSON, and browsers send it.
+
+use serde::{Deserialize, Deserializer, de};
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+/// The raw text of a value.
+#[derive(Debug)]
+pub(crate) struct Raw<'a>(LazyValue<'a>);
+
+impl Raw<'_> {
+    pub(crate) fn text(&self) -> &str {
+        self.0.as_raw_str().trim_ascii()
+    }
+
+    pub(super) fn kind(&self) -> JsonType {
+        self.0.get_type()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = LazyValue::deserialize(from)?;
+        if escapes_are_valid(value.as_raw_str().as_bytes()) {
+            Ok(Raw(value))
+        } else {
+            Err(de::Error::custom("invalid escape"))
+        }
+    }
+}
+
+/// Whether every `\u` in otherwise valid JSON has its four digits.
+fn escapes_are_valid(mut json: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(b'\\', json) {
+        let escape = &json[at + 1..];
+        if escape.first() == Some(&b'u')
+            && !escape.get(1..5).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        {
+            return false;
+        }
+        json = escape.get(1..).unwrap_or_default();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_valid_json_is_kept() {
+        #[track_caller]
+        fn check(json: &str, valid: bool) {
+            assert_eq!(sonic_rs::from_str::<Raw<'_>>(json).is_ok(), valid, "{json}");
+        }
+        check(r#"{"a":"\u00e4\\u12g4","\u0061":[1.5e-7,true,null]}"#, true);
+        check(r#""\ud800""#, true);
+        check(r#""\u12g4""#, false);
+        check(r#"{"\u12":1}"#, false);
+        check(r#"["\\\u000G"]"#, false);
+        check(r#""\x""#, false);
+        check("\"\t\"", false);
+        check("tru", false);
+    }
+}
