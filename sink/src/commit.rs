@@ -57,9 +57,10 @@ pub struct Committer {
     pub lake: Condition,
     /// How long one request may take before its outcome counts as unclear.
     pub request_timeout: Duration,
+    /// First wait between two attempts; it doubles up to ten seconds.
+    pub back_off_min: Duration,
 }
 
-const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// What a look found.
@@ -75,7 +76,7 @@ impl Committer {
     /// When what lies there is damaged or of another log.
     pub async fn create(&self, chain: &Chain, mine: &Footer, content: Bytes) -> Result<Outcome, CommitError> {
         let path = chain.file(self.store.root(), mine.start_offset);
-        let mut back_off = BackOff::new();
+        let mut back_off = BackOff::new(self.back_off_min);
         loop {
             let Err(unclear) = self.put(&path, content.clone()).await else {
                 self.metrics.commit(CommitOutcome::Created);
@@ -91,7 +92,7 @@ impl Committer {
 
     /// Creates an object whose name says what it holds, so that one that is there already is as good.
     pub async fn create_once(&self, path: &Path, content: Bytes) {
-        let mut back_off = BackOff::new();
+        let mut back_off = BackOff::new(self.back_off_min);
         loop {
             let Err(unclear) = self.put(path, content.clone()).await else { return };
             let present = tokio::time::timeout(self.request_timeout, self.store.objects().head(path)).await;
@@ -166,8 +167,8 @@ struct BackOff {
 }
 
 impl BackOff {
-    fn new() -> BackOff {
-        BackOff { attempts: 0, next: BACK_OFF_MIN }
+    fn new(next: Duration) -> BackOff {
+        BackOff { attempts: 0, next }
     }
 
     async fn wait(&mut self, committer: &Committer, path: &Path, unclear: &str) {

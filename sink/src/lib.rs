@@ -46,10 +46,12 @@ pub mod sort;
 pub mod source;
 /// The lake's object store and its boot probe.
 pub mod store;
+#[cfg(test)]
+mod testing;
 /// Sorted rows -> Parquet bytes.
 pub mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use operator::{Failure, Health};
 use tokio::{
@@ -76,6 +78,9 @@ pub use crate::{
 
 /// Files that are encoded at the same time: enough to keep the CPUs busy, few enough to bound memory.
 const SEALERS: usize = 2;
+
+/// First wait before a file that could not be created is tried again.
+const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 
 /// Runs a sink until `shutdown` is cancelled; then writes what is buffered, leaves the group and returns.
 ///
@@ -109,6 +114,7 @@ pub async fn run(
             metrics: Arc::clone(&metrics),
             lake: readiness.lake,
             request_timeout: settings.request_timeout,
+            back_off_min: BACK_OFF_MIN,
         },
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(SEALERS)),

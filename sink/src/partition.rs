@@ -7,6 +7,8 @@
 //!
 //! What is taken away is dropped; what is in flight then may still land, and whoever writes next finds it.
 
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::{collections::VecDeque, sync::Arc};

@@ -95,7 +95,9 @@ fn client_config(settings: &KafkaSettings) -> ClientConfig {
     config.set_log_level(RDKafkaLogLevel::Warning);
     // Room for one fetch of each of many partitions; what is behind it stays on the broker.
     config.set("queued.max.messages.kbytes", "32768").set("fetch.queue.backoff.ms", "50");
-    settings.properties.iter().for_each(|(key, value)| drop(config.set(key, value)));
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
     config
         .set("bootstrap.servers", &settings.brokers)
         .set("group.id", &settings.group)
