@@ -14,6 +14,8 @@ pub mod broker;
 pub mod clickstream;
 /// A log's values to a file: the least a sink can cost.
 pub mod columns;
+/// One file's records, as the sink holds them and as Arrow does.
+pub mod file;
 /// A closed loop of requests over kept connections.
 pub mod load;
 /// A program under measurement: its processor time and memory.

@@ -42,6 +42,9 @@ mod reply;
 mod router;
 /// Connections, their cap and their timeouts; the drain.
 mod server;
+/// One step alone, for the benches.
+#[doc(hidden)]
+pub mod stage;
 
 use std::{sync::Arc, time::Duration};
 
