@@ -1,0 +1,83 @@
+//! The subcommands.
+//!
+//! Responsible for going from flags to a verdict. Promises that everything that can be wrong with the flags, the report
+//! folder, the lake and the target is said before the first event is sent. Leaves measuring to `measure`.
+
+mod replay;
+mod run;
+mod verify;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::{Cli, Command, Sending};
+use crate::exit::{Failure, Verdict};
+use crate::ledger::{self, LEDGER_FILE, Ledger};
+use crate::reader::Lake;
+use crate::report::{Report, summary};
+
+/// Does what was asked for.
+pub async fn execute(cli: Cli) -> Result<Verdict, Failure> {
+    match cli.command {
+        Command::Run(flags) => run::execute(&flags).await,
+        Command::Replay(flags) => replay::execute(&flags).await,
+        Command::Verify(flags) => verify::execute(&flags).await,
+    }
+}
+
+/// Opens the lake, if there is one, and says loudly what is lost if there is none.
+fn open_lake(sending: &Sending) -> Result<Option<Lake>, Failure> {
+    match &sending.lake {
+        Some(url) => Lake::open(url).map(Some).map_err(lake_failure),
+        None => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "NO --lake: nothing is read back, so there is no visible lag and loss, duplicates and order are NOT checked"
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn lake_failure(error: crate::reader::LakeError) -> Failure {
+    match error {
+        crate::reader::LakeError::NotAUrl { .. } => Failure::config(error),
+        _ => Failure::environment(error),
+    }
+}
+
+/// Makes the report folder now: a run of an hour must not end with "permission denied".
+fn make_report_folder(sending: &Sending) -> Result<(), Failure> {
+    let Some(folder) = &sending.report else { return Ok(()) };
+    let probe = folder.join(".writable");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| unwritable(folder, &error))
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::environment(format!("report folder {} cannot be written ({error}): correct --report", folder.display()))
+}
+
+/// Keeps the ledger, so that `verify` can judge again.
+fn save_ledger(sending: &Sending, ledger: &Ledger) -> Result<(), Failure> {
+    match &sending.report {
+        Some(folder) => ledger::write(ledger, &folder.join(LEDGER_FILE)).map_err(Failure::environment),
+        None => Ok(()),
+    }
+}
+
+/// Writes and prints the report.
+fn publish(sending: &Sending, report: &Report) -> Result<Verdict, Failure> {
+    if let Some(folder) = &sending.report {
+        report.write(folder).map_err(|error| unwritable(folder, &error))?;
+    }
+    print(&summary(report));
+    Ok(report.verdict)
+}
+
+fn print(text: &str) {
+    // Whoever closed stdout does not want to read it.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

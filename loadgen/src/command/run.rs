@@ -1,0 +1,50 @@
+//! `run`: an open loop.
+//!
+//! Responsible for putting the seeded traffic in front of the sender. Leaves everything else to the rooms it names.
+
+use super::{make_report_folder, open_lake, publish, save_ledger};
+use crate::arrival::Schedule;
+use crate::cli::Run;
+use crate::exit::{Failure, Verdict};
+use crate::ledger::Users;
+use crate::measure::{Job, measure};
+use crate::report::{Asked, Report};
+use crate::traffic::{Batching, Plan, Planned};
+
+/// Events that go together at most when they had to wait for their user.
+const COALESCED_MAX: usize = 100;
+
+pub(super) async fn execute(flags: &Run) -> Result<Verdict, Failure> {
+    let sending = &flags.sending;
+    let events = flags.events()?;
+    let coalesced_max = match flags.batch {
+        Batching::Fixed(events) => events.max(COALESCED_MAX),
+        Batching::Mix => COALESCED_MAX,
+    };
+    let (target, settings) = (sending.target()?, sending.settings(flags.seed, coalesced_max, false)?);
+    let (goals, run) = (sending.goals()?, sending.run_id()?);
+    make_report_folder(sending)?;
+    let lake = open_lake(sending)?;
+    let plan = Plan {
+        run: run.clone(),
+        seed: flags.seed,
+        users: flags.users,
+        zipf: flags.zipf,
+        batching: flags.batch,
+        schedule: Schedule::new(flags.rate, events),
+    };
+    let asked = Asked {
+        command: std::env::args().collect(),
+        run: run.clone(),
+        seed: Some(flags.seed),
+        target: sending.target.clone(),
+        lake: sending.lake.clone(),
+        offered_per_s: Some(flags.rate),
+        goals,
+    };
+    let users = Users::Numbered("u".to_owned());
+    let job = Job { target, lake, sending: settings, run, users, events: Some(events) };
+    let measured = measure(job, |clock| Planned::new(&plan, clock)).await?;
+    save_ledger(sending, &measured.ledger)?;
+    publish(sending, &Report::new(asked, measured, None))
+}

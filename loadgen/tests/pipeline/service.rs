@@ -1,0 +1,141 @@
+//! The product's real binaries as child processes: started on free ports, killed, restarted, and ended with the test.
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// One of the workspace's binaries. `cargo test --workspace` builds them all beside the load generator's.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_footfall-loadgen")).with_file_name(name);
+    assert!(
+        beside.is_file(),
+        "{} is not built: run `cargo test --workspace`, or `cargo build --workspace` first",
+        beside.display()
+    );
+    beside
+}
+
+/// A port that was free a moment ago. A service that is killed and restarted must come back on the same one.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// A running binary with its admin port. What it logs goes to `<name>.log` in `folder`, across restarts.
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: String,
+    binary: PathBuf,
+    arguments: Vec<String>,
+    admin_port: u16,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Service {
+    /// Starts `binary arguments... --admin 127.0.0.1:<free>` and waits until it is ready.
+    pub(crate) fn start(name: &str, binary_name: &str, arguments: &[String], folder: &Path) -> Service {
+        let admin_port = free_port();
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--admin".to_owned(), format!("127.0.0.1:{admin_port}")]);
+        let log = folder.join(format!("{name}.log"));
+        let mut service =
+            Service { name: name.to_owned(), binary: binary(binary_name), arguments, admin_port, log, child: None };
+        service.spawn();
+        service.wait_until_ready();
+        service
+    }
+
+    /// Starts it again with the same arguments and waits until it is ready.
+    pub(crate) fn restart(&mut self) {
+        self.spawn();
+        self.wait_until_ready();
+    }
+
+    /// SIGKILL: nothing of the process runs after this line.
+    pub(crate) fn kill_9(&mut self) {
+        let mut child = self.child.take().expect("it is running");
+        child.kill().expect("our own child can be killed");
+        child.wait().expect("our own child can be waited for");
+    }
+
+    /// SIGTERM, and then a clean end within a minute.
+    pub(crate) fn terminate(&mut self) {
+        let mut child = self.child.take().expect("it is running");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our own child takes a signal");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = child.try_wait().expect("our own child can be waited for") {
+                assert!(status.success(), "{} ended with {status} after SIGTERM: {}", self.name, self.logged());
+                return;
+            }
+            if Instant::now() > deadline {
+                child.kill().expect("our own child can be killed");
+                panic!("{} did not end within a minute of SIGTERM: {}", self.name, self.logged());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many label values a metric has at the moment.
+    pub(crate) fn series(&self, metric: &str) -> usize {
+        let text = get(self.admin_port, "/metrics").map(|(_, body)| body).unwrap_or_default();
+        text.lines().filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'))).count()
+    }
+
+    /// The end of its log, for a panic message.
+    pub(crate) fn logged(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("the end of {}:\n{}", self.log.display(), lines[lines.len().saturating_sub(25)..].join("\n"))
+    }
+
+    fn spawn(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("the test's folder is writable");
+        let child = command(&self.binary, &self.arguments, log);
+        self.child = Some(child);
+    }
+
+    fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while get(self.admin_port, "/readyz").is_none_or(|(status, _)| status != 200) {
+            let child = self.child.as_mut().expect("it was just started");
+            if let Some(status) = child.try_wait().expect("our own child can be waited for") {
+                panic!("{} ended with {status} instead of getting ready: {}", self.name, self.logged());
+            }
+            assert!(Instant::now() < deadline, "{} is not ready after 90 s: {}", self.name, self.logged());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn command(binary: &Path, arguments: &[String], log: File) -> Child {
+    let stdout = log.try_clone().expect("a file handle can be cloned");
+    let mut command = Command::new(binary);
+    command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(log);
+    command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()))
+}
+
+/// `GET path` on a loopback port: status and body, or nothing while it does not answer.
+fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
