@@ -1,0 +1,6 @@
+//! The binary `footfall` as its users meet it: a process, its ports, its data folder.
+
+mod boot;
+mod console;
+mod footfall;
+mod path;
