@@ -24,13 +24,16 @@ struct State {
     lacking: Option<String>,
 }
 
+/// The reason of a condition that has not held yet.
+const STARTING: &str = "starting";
+
 impl Health {
     /// Adds a condition that does not hold yet ("starting"). A name that is registered again is the same condition: so a
     /// binary can say at its very start what it will have to wait for, before the parts that know have begun.
     pub fn register(&self, name: &'static str) -> Condition {
         let mut conditions = self.lock();
         let index = conditions.iter().position(|state| state.name == name).unwrap_or_else(|| {
-            conditions.push(State { name, lacking: Some("starting".to_owned()) });
+            conditions.push(State { name, lacking: Some(STARTING.to_owned()) });
             conditions.len() - 1
         });
         Condition { health: self.clone(), index }
@@ -53,6 +56,11 @@ impl Health {
 }
 
 impl Condition {
+    /// Does it hold?
+    pub fn holds(&self) -> bool {
+        self.health.lock()[self.index].lacking.is_none()
+    }
+
     /// Says whether the condition holds, and why not. The change is logged, not the repetition, so it may be called often.
     pub fn set(&self, ready: bool, reason: impl Display) {
         let mut conditions = self.health.lock();
@@ -65,8 +73,13 @@ impl Condition {
         }
         let name = state.name;
         if ready {
-            state.lacking = None;
-            tracing::info!(condition = name, "ready");
+            let lacked = state.lacking.take();
+            // The end of a start is announced elsewhere; the end of trouble is news.
+            if lacked.as_deref() == Some(STARTING) {
+                tracing::debug!(condition = name, "ready");
+            } else {
+                tracing::info!(condition = name, "ready again");
+            }
         } else {
             tracing::warn!(condition = name, %reason, "not ready");
             state.lacking = Some(reason.to_string());
@@ -84,7 +97,9 @@ mod tests {
         assert_eq!(health.ready(), Ok(()));
         let (log, lake) = (health.register("log"), health.register("lake"));
         assert_eq!(health.ready(), Err(vec!["log: starting".to_owned(), "lake: starting".to_owned()]));
+        assert!(!log.holds());
         log.set(true, "");
+        assert!(log.holds() && !lake.holds());
         lake.set(false, "no space left");
         assert_eq!(health.ready(), Err(vec!["lake: no space left".to_owned()]));
         lake.set(true, "");

@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateway::{Log, config::GatewaySettings};
 use journal::Journal;
 use operator::admin::{self, Admin};
-use operator::{Failure, Health, bind, cli, process, shutdown};
+use operator::{Condition, Failure, Health, bind, cli, process, shutdown};
 use sink::{Source, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,10 +24,11 @@ use crate::console::Console;
 use crate::data::{self, Data};
 
 /// Conditions that the parts register when they have come so far. Named here from the start, because the admin port
-/// answers earlier.
-const CONDITIONS: [&str; 4] = ["gateway", "log", "sink_log", "sink_lake"];
+/// answers earlier, and the gateway waits for those of the sink.
+const GATEWAY_CONDITIONS: [&str; 2] = ["gateway", "log"];
+const SINK_CONDITIONS: [&str; 2] = ["sink_log", "sink_lake"];
 
-/// How often readiness is looked at before the addresses are printed.
+/// How often conditions are looked at during the start.
 const READY_POLL: Duration = Duration::from_millis(10);
 
 /// Runs until SIGTERM or SIGINT, or until a part fails.
@@ -43,7 +44,8 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     let addresses = Addresses::of(&listener, &admin_listener, &settings)?;
 
     let health = Health::default();
-    CONDITIONS.iter().for_each(|name| drop(health.register(name)));
+    let sink_ready = SINK_CONDITIONS.map(|name| health.register(name));
+    GATEWAY_CONDITIONS.iter().for_each(|name| drop(health.register(name)));
     let mut registry = process::registry("footfall");
     let gateway_metrics = gateway::Metrics::register(&mut registry);
     let sink_metrics = Arc::new(sink::Metrics::register(&mut registry));
@@ -55,13 +57,13 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     let admin = tokio::spawn(admin::serve(admin_listener, admin, admin_stop.clone()));
     let lake = Lake { settings: settings.sink(), store, metrics: sink_metrics };
     let sink = spawn(&stop, sink(lake, journal.clone(), health.clone(), sink_stop.clone()));
-    let door = Door { settings: settings.gateway, listener, metrics: gateway_metrics };
+    let door = Door { settings: settings.gateway, listener, metrics: gateway_metrics, opens: sink_ready };
     let gateway = spawn(&stop, gateway(door, journal, health.clone(), stop.clone()));
 
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        () = ready(&health) => addresses.announce(),
+        () = until(|| health.ready().is_ok()) => addresses.announce(),
     }
     stop.cancelled().await;
     let gateway = ended(gateway).await;
@@ -77,6 +79,8 @@ struct Door {
     settings: GatewaySettings,
     listener: TcpListener,
     metrics: gateway::Metrics,
+    /// Taking events only makes sense where they can be brought into the lake.
+    opens: [Condition; 2],
 }
 
 /// What the sink needs besides the journal.
@@ -87,7 +91,12 @@ struct Lake {
 }
 
 async fn gateway(door: Door, journal: Journal, health: Health, stop: CancellationToken) -> Result<(), Failure> {
-    let Door { settings, listener, metrics } = door;
+    let Door { settings, listener, metrics, opens } = door;
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        () = until(|| opens.iter().all(Condition::holds)) => {}
+    }
     gateway::run(&settings, Log::journal(journal), listener, metrics, &health, stop).await
 }
 
@@ -112,8 +121,8 @@ async fn ended(part: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
     part.await.unwrap_or_else(|error| Err(Failure::internal(format!("the program failed: {error}: start it again"))))
 }
 
-async fn ready(health: &Health) {
-    while health.ready().is_err() {
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
         tokio::time::sleep(READY_POLL).await;
     }
 }

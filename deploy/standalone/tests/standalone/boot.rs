@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rustix::process::Signal;
+
 use crate::footfall::{Footfall, run};
 
 #[track_caller]
@@ -115,4 +117,19 @@ fn another_partition_count_is_refused_with_the_one_to_set() {
     let file = data.path().join("footfall.toml");
     std::fs::write(&file, "[journal]\npartitions = 7\n").expect("written");
     check(&run(data.path(), &["--config", file.to_str().expect("UTF-8")]), 64, &["set partitions to 4, not 7"]);
+}
+
+#[test]
+fn a_damaged_last_file_is_named_and_nothing_is_written_over_it() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let footfall = Footfall::start(data.path(), &["--roll-interval", "1h"]);
+    assert_eq!(footfall.post(r#"{"event_id":"e1","type":"click","user_id":"u1"}"#).status, 200);
+    let lake = footfall.lake.clone();
+    footfall.signal(Signal::TERM);
+    assert_eq!(footfall.ended().code(), Some(0));
+    let folder = lake.join(format!("events/topic=events/partition={:05}", event::partition(b"u1", 4)));
+    let file = folder.join("00000000000000000000.parquet");
+    std::fs::write(&file, "not Parquet at all").expect("written");
+    check(&run(data.path(), &[]), 69, &["00000000000000000000.parquet", "cannot be read"]);
+    assert_eq!(std::fs::read(&file).expect("still there"), b"not Parquet at all");
 }

@@ -1,6 +1,6 @@
 //! A running `footfall`: started on free ports, asked over raw HTTP, read through plain Parquet files.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -114,16 +114,21 @@ impl Drop for Footfall {
 
 /// One request on a connection of its own.
 pub(crate) fn ask(addr: &str, method: &str, path: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(addr).expect("connected");
-    stream.set_read_timeout(Some(DEADLINE)).expect("set");
+    try_ask(addr, method, path, body).expect("an answer")
+}
+
+/// Like [`ask`], of a process that may be gone.
+pub(crate) fn try_ask(addr: &str, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("sent");
+    stream.write_all(format!("{head}{body}").as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// All rows of a lake: each partition's in the order of its files and of the rows in them.

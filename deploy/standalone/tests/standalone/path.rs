@@ -1,12 +1,13 @@
 //! Goal: what was answered with 200 is in the lake soon, once, in order, whatever ends the process. Method: POST, then
 //! read the Parquet files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
+use journal::{Journal, Options};
 use rustix::process::Signal;
 
-use crate::footfall::{Footfall, Row, eventually, rows};
+use crate::footfall::{Footfall, Row, eventually, rows, try_ask};
 
 fn event(id: &str, kind: &str, user: &str) -> String {
     format!(r#"{{"event_id":"{id}","type":"{kind}","user_id":"{user}","url":"https://shop.example/{id}"}}"#)
@@ -59,6 +60,38 @@ fn sigterm_writes_everything_and_the_next_start_goes_on() {
     let rows = rows(&lake);
     assert_eq!(ids(&rows), ["e1", "e2", "e3"]);
     assert_eq!(rows.iter().map(|row| row.offset).collect::<Vec<_>>(), [0, 1, 2], "the same chain goes on");
+    let journal = Journal::open(data.path().join("journal"), Options::new(4)).expect("nobody holds it");
+    assert_eq!(journal.start_offset(event::partition(b"u1", 4)), 3, "the journal lets go of what the lake has");
+}
+
+#[test]
+fn sigterm_under_load_leaves_nothing_acknowledged_out_of_the_lake() {
+    const CLIENTS: usize = 4;
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let footfall = Footfall::start(data.path(), &["--roll-interval", "1h"]);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let gateway = &footfall.gateway;
+        let client = |client: usize| {
+            // Until it is gone: every client meets the drain.
+            let ids = (0..).map(move |count| format!("e{client}-{count}"));
+            let taken = |id: &String| {
+                let answer = try_ask(gateway, "POST", "/v1/events", &event(id, "click", &format!("u{client}")));
+                answer.is_ok_and(|answer| answer.status == 200)
+            };
+            ids.take_while(taken).collect::<Vec<String>>()
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || client(number))).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        footfall.signal(Signal::TERM);
+        clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect()
+    });
+    let lake = footfall.lake.clone();
+    assert_eq!(footfall.ended().code(), Some(0));
+    let rows = rows(&lake);
+    let stored: HashSet<&str> = rows.iter().map(|row| row.event_id.as_str()).collect();
+    let lost: Vec<&String> = acknowledged.iter().filter(|id| !stored.contains(id.as_str())).collect();
+    assert!(lost.is_empty() && acknowledged.len() > CLIENTS, "{} of {} are lost", lost.len(), acknowledged.len());
+    assert_eq!(stored.len(), rows.len(), "none twice");
 }
 
 #[test]
