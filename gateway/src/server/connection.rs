@@ -52,7 +52,7 @@ pub(super) async fn serve(gateway: &Gateway, timeouts: Timeouts, stream: TcpStre
         Ok::<_, Infallible>(reply)
     });
     let io = Watched { io: TokioIo::new(stream), activity: &activity };
-    let mut connection = pin!(http1::Builder::new().pipeline_flush(true).serve_connection(io, service));
+    let mut connection = pin!(http1::Builder::new().serve_connection(io, service));
     // A token of its own keeps connections from queueing for one lock at every wake-up.
     let shutdown = gateway.shutdown.child_token();
     let mut ending = pin!(shutdown.cancelled());

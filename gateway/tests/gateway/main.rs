@@ -1,1 +1,19 @@
-//! The gateway from outside.
+//! The gateway from outside: raw bytes over TCP against a gateway in this process, with the journal, librdkafka's mock
+//! cluster (for errors and delays) or a real Kafka (for order and outages) behind it.
+
+/// Bad input: status, code, and what else of the request was stored.
+mod bad_input;
+/// The binary: flags, exit codes, flat memory, drain on SIGTERM.
+mod binary;
+/// Timeouts and caps of connections.
+mod connections;
+/// What is answered when: acknowledgement, deadline, failed suffix, full queue, shed.
+mod delivery;
+/// The end of a gateway.
+mod drain;
+/// A gateway to test, and a client that speaks raw bytes.
+mod harness;
+/// Each user's order and place, read back from Kafka.
+mod order;
+/// Kafka goes and comes back.
+mod outage;
