@@ -167,13 +167,13 @@ impl Sending {
         })
     }
 
-    /// The goals.
-    pub fn goals(&self) -> Result<Goals, Failure> {
+    /// The goals; a closed loop has none for the send delay.
+    pub fn goals(&self, closed_loop: bool) -> Result<Goals, Failure> {
         if self.slo_visible_p99.is_some() && self.lake.is_none() {
             return Err(Failure::config("--slo-visible-p99 needs --lake: without it nothing can be seen"));
         }
         let Sending { slo_ack_p99: ack_p99, slo_visible_p99: visible_p99, send_delay_max, .. } = *self;
-        Ok(Goals { ack_p99, visible_p99, send_delay_p99: send_delay_max })
+        Ok(Goals { ack_p99, visible_p99, send_delay_p99: (!closed_loop).then_some(send_delay_max) })
     }
 
     /// The id of the run.

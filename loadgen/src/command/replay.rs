@@ -13,8 +13,9 @@ use crate::report::{Asked, Replayed, Report};
 pub(super) async fn execute(flags: &Replay) -> Result<Verdict, Failure> {
     let sending = &flags.sending;
     let pace = flags.pace()?;
-    let (target, settings) = (sending.target()?, sending.settings(0, flags.batch, pace == Pace::Answers)?);
-    let (goals, run) = (sending.goals()?, sending.run_id()?);
+    let closed_loop = pace == Pace::Answers;
+    let (target, settings) = (sending.target()?, sending.settings(0, flags.batch, closed_loop)?);
+    let (goals, run) = (sending.goals(closed_loop)?, sending.run_id()?);
     make_report_folder(sending)?;
     let input = Input::open(&flags.file).map_err(Failure::environment)?;
     let lake = open_lake(sending)?;

@@ -22,7 +22,7 @@ pub(super) async fn execute(flags: &Run) -> Result<Verdict, Failure> {
         Batching::Mix => COALESCED_MAX,
     };
     let (target, settings) = (sending.target()?, sending.settings(flags.seed, coalesced_max, false)?);
-    let (goals, run) = (sending.goals()?, sending.run_id()?);
+    let (goals, run) = (sending.goals(false)?, sending.run_id()?);
     make_report_folder(sending)?;
     let lake = open_lake(sending)?;
     let plan = Plan {

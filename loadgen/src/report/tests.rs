@@ -17,7 +17,7 @@ fn asked() -> Asked {
         goals: Goals {
             ack_p99: Some(Duration::from_millis(500)),
             visible_p99: Some(Duration::from_millis(2_500)),
-            send_delay_p99: Duration::from_millis(100),
+            send_delay_p99: Some(Duration::from_millis(100)),
         },
     }
 }
