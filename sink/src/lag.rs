@@ -2,8 +2,8 @@
 //!
 //! Responsible for the lag in seconds: now minus the timestamp of the oldest record that is not committed, 0 when there
 //! is none. It is computed when somebody asks, so that a task that hangs cannot leave an old, good-looking value behind.
-//! Where the source knows of records that have not been read yet, the chain's newest timestamp stands in for theirs: the
-//! lag is then stated too high rather than too low.
+//! Where the source knows of records that have not been read yet, the chain's newest timestamp stands in for theirs, or
+//! the last time when the source saw none: the lag is then stated too high rather than too low.
 
 use std::{
     collections::BTreeMap,
@@ -27,8 +27,10 @@ pub struct Lag {
 pub(crate) struct PartitionLag {
     /// Timestamp of the oldest record that was read and is not committed; `i64::MAX` for none.
     oldest_us: AtomicI64,
-    /// Largest timestamp that was ever committed, or the time of the assignment.
-    committed_us: AtomicI64,
+    /// Nothing that is not read yet is older than this.
+    unread_us: AtomicI64,
+    /// First offset that is not read.
+    read_up_to: AtomicU64,
     /// First offset that is not committed.
     next: AtomicU64,
     /// End of the log, as far as the source knows.
@@ -58,10 +60,11 @@ impl Lag {
     }
 
     pub(crate) fn start(&self, partition: u32, next: u64, running_max_us: i64) -> Watched {
-        let committed_us = if running_max_us == i64::MIN { now_us() } else { running_max_us };
+        let unread_us = if running_max_us == i64::MIN { now_us() } else { running_max_us };
         let lag = Arc::new(PartitionLag {
             oldest_us: AtomicI64::new(i64::MAX),
-            committed_us: AtomicI64::new(committed_us),
+            unread_us: AtomicI64::new(unread_us),
+            read_up_to: AtomicU64::new(next),
             next: AtomicU64::new(next),
             end: AtomicU64::new(next),
         });
@@ -73,13 +76,16 @@ impl Lag {
 impl PartitionLag {
     /// The source has seen the log to end at this offset.
     pub(crate) fn log_end(&self, offset: u64) {
+        if offset <= self.read_up_to.load(Relaxed) {
+            self.unread_us.fetch_max(now_us(), Relaxed);
+        }
         self.end.fetch_max(offset, Relaxed);
     }
 
     fn read(&self, partition: u32, now_us: i64) -> LagReading {
         let (next, end) = (self.next.load(Relaxed), self.end.load(Relaxed));
         let oldest_us = match self.oldest_us.load(Relaxed) {
-            i64::MAX if end > next => self.committed_us.load(Relaxed),
+            i64::MAX if end > next => self.unread_us.load(Relaxed),
             oldest_us => oldest_us,
         };
         #[expect(clippy::cast_precision_loss, reason = "a lag that loses microseconds is hundreds of years")]
@@ -100,14 +106,15 @@ impl Watched {
     /// The oldest record that was read and is not committed has this timestamp; the log ends here or further on.
     pub(crate) fn pending(&self, oldest_us: Option<i64>, read_up_to: u64) {
         self.lag.oldest_us.store(oldest_us.unwrap_or(i64::MAX), Relaxed);
-        self.lag.log_end(read_up_to);
+        self.lag.read_up_to.store(read_up_to, Relaxed);
+        self.lag.end.fetch_max(read_up_to, Relaxed);
     }
 
     /// Everything below an offset is committed.
     pub(crate) fn committed(&self, next: u64, running_max_us: i64) {
         self.lag.next.store(next, Relaxed);
-        self.lag.committed_us.store(running_max_us, Relaxed);
-        self.lag.log_end(next);
+        self.lag.unread_us.fetch_max(running_max_us, Relaxed);
+        self.lag.end.fetch_max(next, Relaxed);
     }
 }
 
@@ -149,6 +156,12 @@ mod tests {
         check(&watched, 2.0, 6);
         watched.pending(Some(20_000_000), 110);
         check(&watched, 0.0, 6);
+        watched.committed(110, 9_000_000);
+        watched.pending(None, 110);
+        // Seen to be empty now, which is later than the moment that is asked about.
+        watched.lag.log_end(110);
+        watched.lag.log_end(111);
+        check(&watched, 0.0, 1);
         assert_eq!(lag.read().len(), 1);
         drop(watched);
         assert!(lag.read().is_empty());

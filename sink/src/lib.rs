@@ -79,6 +79,8 @@ pub use crate::{
 /// Files that are encoded at the same time: enough to keep the CPUs busy, few enough to bound memory.
 const SEALERS: usize = 2;
 
+/// How long a sink that fails waits until the group has let it go.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// First wait before a file that could not be created is tried again.
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 
@@ -128,7 +130,8 @@ pub async fn run(
     supervise(running, partition, &settings, shutdown).await
 }
 
-/// Runs a task for every partition and ends all of them when one cannot go on: a partition never stops silently.
+/// Runs a task for every partition until the stop, and ends all of them when one cannot go on: a partition never stops
+/// silently.
 async fn supervise(
     mut running: Running,
     partition: impl Fn(Assignment) -> Partition,
@@ -136,15 +139,49 @@ async fn supervise(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
+    let result = match work(&mut running, &mut tasks, &partition, shutdown).await {
+        Ok(()) => drain(&mut running, &mut tasks, &partition, settings).await,
+        failed => failed,
+    };
+    if result.is_err() {
+        // The others in the group get the partitions sooner when this member leaves in an orderly way.
+        tasks.abort_all();
+        running.drain.cancel();
+        running.leave.cancel();
+        if !running.done.is_finished() {
+            let _ = timeout(LEAVE_TIMEOUT, &mut running.done).await;
+        }
+    }
+    result
+}
+
+type Tasks = JoinSet<Result<(), PartitionError>>;
+
+/// Until the stop.
+async fn work(
+    running: &mut Running,
+    tasks: &mut Tasks,
+    partition: impl Fn(Assignment) -> Partition,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     loop {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => return Ok(()),
             ended = &mut running.done => return Err(source_ended(ended)),
             Some(assignment) = running.assignments.recv() => drop(tasks.spawn(partition(assignment).run())),
             Some(ended) = tasks.join_next() => task_ended(ended)?,
         }
     }
+}
+
+/// From the stop until everything that was read is in the lake and the group is left.
+async fn drain(
+    running: &mut Running,
+    tasks: &mut Tasks,
+    partition: impl Fn(Assignment) -> Partition,
+    settings: &Settings,
+) -> Result<(), Failure> {
     running.drain.cancel();
     let drained = timeout(settings.drain_timeout, async {
         while let Some(assignment) = running.assignments.recv().await {

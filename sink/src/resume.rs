@@ -4,6 +4,9 @@
 //! newest checkpoint on. Promises: nothing else moves a resume point, neither committed offsets nor a reset policy; a
 //! chain of another incarnation of the log, or one whose last file cannot be read, is an error and never a fresh start.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, path::Path};

@@ -4,6 +4,9 @@
 //! that create one key, exactly one succeeds. Promises: every object is written with create-if-absent and none is ever
 //! deleted or overwritten, except for the boot probe's own.
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::Path as FilePath, sync::Arc};
 
 use bytes::Bytes;

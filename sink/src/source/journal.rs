@@ -122,6 +122,7 @@ impl Feed {
 
     /// At the end of the log: waits for records, a wish, or the stop.
     async fn wait(&mut self) {
+        self.note_end();
         tokio::select! {
             () = self.journal.wait(self.partition, self.position) => sleep(GATHER).await,
             Some(wish) = self.wishes.recv() => self.obey(wish).await,
@@ -153,12 +154,16 @@ impl Feed {
         }
     }
 
+    fn note_end(&self) {
+        if let Some(lag) = self.context.metrics.lag().partition(self.partition) {
+            lag.log_end(self.journal.end_offset(self.partition));
+        }
+    }
+
     async fn read(&self) -> Result<Chunk, SourceError> {
         let (journal, partition, position, generation) =
             (self.journal.clone(), self.partition, self.position, self.generation);
-        if let Some(lag) = self.context.metrics.lag().partition(partition) {
-            lag.log_end(journal.end_offset(partition));
-        }
+        self.note_end();
         let reading = tokio::task::spawn_blocking(move || read(&journal, partition, position, generation));
         let read = reading.await.map_err(|error| SourceError::Panicked(error.to_string()))?;
         read.map_err(|reason| SourceError::Journal { partition, reason })

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Late(Duration),
     /// The condition is ignored.
     Overwrite,
+    /// The condition is ignored, and "already exists" comes back.
+    OverwriteAndDeny,
 }
 
 type Plan = Box<dyn FnMut(&Path) -> Fault + Send>;
@@ -49,6 +51,14 @@ impl Faulty {
     pub(crate) fn and_gets(self, plan: impl FnMut(&Path) -> Fault + Send + 'static) -> Faulty {
         Faulty { gets: Mutex::new(Box::new(plan)), ..self }
     }
+
+    async fn overwrite(&self, path: &Path, payload: PutPayload) -> Result<PutResult> {
+        self.inner.put_opts(path, payload, PutMode::Overwrite.into()).await
+    }
+}
+
+fn conflict(path: &Path) -> Error {
+    Error::AlreadyExists { path: path.to_string(), source: "409 conflict".into() }
 }
 
 fn failure() -> Error {
@@ -66,7 +76,7 @@ impl ObjectStore for Faulty {
                 let _ = self.inner.put_opts(path, payload, options).await;
                 Err(failure())
             }
-            Fault::Conflict => Err(Error::AlreadyExists { path: path.to_string(), source: "409 conflict".into() }),
+            Fault::Conflict => Err(conflict(path)),
             Fault::Hang => std::future::pending().await,
             Fault::Late(delay) => {
                 let (inner, path) = (Arc::clone(&self.inner), path.clone());
@@ -76,9 +86,10 @@ impl ObjectStore for Faulty {
                 });
                 std::future::pending().await
             }
-            Fault::Overwrite => {
-                let options = PutOptions { mode: PutMode::Overwrite, ..options };
-                self.inner.put_opts(path, payload, options).await
+            Fault::Overwrite => self.overwrite(path, payload).await,
+            Fault::OverwriteAndDeny => {
+                self.overwrite(path, payload).await?;
+                Err(conflict(path))
             }
         }
     }

@@ -1,1 +1,7 @@
-//! sink tests
+//! The sink from outside: real logs, real stores, real processes.
+
+mod cli;
+mod journal;
+mod kafka;
+mod lake;
+mod process;

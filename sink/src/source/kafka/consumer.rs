@@ -137,10 +137,10 @@ impl Poller {
                     self.committed.remove(&partition);
                     self.consumer.context().source.metrics.kafka_revoked(partition);
                 }
-                Change::Assigned { partition, resume, revoked } => {
+                Change::Assigned { partition, resume, position, revoked } => {
                     let Some(assignments) = &self.assignments else { continue };
                     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
-                    self.feeds.insert(partition, Feed::new(partition, resume.next, sender));
+                    self.feeds.insert(partition, Feed::new(partition, position, sender));
                     let control = Control { partition, commands: self.commands.clone() };
                     let log_id = Arc::clone(self.consumer.context().log_id());
                     let assignment = Assignment { partition, log_id, resume, chunks, revoked, control };

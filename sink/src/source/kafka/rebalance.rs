@@ -38,8 +38,16 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A change of ownership, to be taken up by the consumer's thread.
 #[derive(Debug)]
 pub(super) enum Change {
-    Assigned { partition: u32, resume: Resume, revoked: CancellationToken },
-    Revoked { partition: u32 },
+    Assigned {
+        partition: u32,
+        resume: Resume,
+        /// First offset to read.
+        position: u64,
+        revoked: CancellationToken,
+    },
+    Revoked {
+        partition: u32,
+    },
     Failed(SourceError),
 }
 
@@ -103,18 +111,20 @@ impl Context {
         let ends = partitions.iter().map(|partition| self.source.resume(*partition, self.log_id()));
         let ends = self.runtime.block_on(try_join_all(ends))?;
         for (partition, end) in partitions.into_iter().zip(ends) {
-            let resume = self.checked(consumer, partition, end)?;
-            let offset = Offset::Offset(resume.next.cast_signed());
+            let (resume, position) = self.checked(consumer, partition, end)?;
+            let offset = Offset::Offset(position.cast_signed());
             assigned.add_partition_offset(topic, partition.cast_signed(), offset).map_err(SourceError::Kafka)?;
             let revoked = CancellationToken::new();
             self.owned.lock().insert(partition, revoked.clone());
-            self.leave(Change::Assigned { partition, resume, revoked });
+            self.leave(Change::Assigned { partition, resume, position, revoked });
         }
         consumer.incremental_assign(&assigned).map_err(SourceError::Kafka)
     }
 
-    /// The resume point, which must lie within the log.
-    fn checked(&self, consumer: &Consumer, partition: u32, end: Option<Resume>) -> Result<Resume, SourceError> {
+    /// The resume point, which must lie within the log, and where to read from. The two differ for a chain that is still
+    /// empty: its first file has the key 0 whatever the log still holds, because writers that disagreed on the first key
+    /// could both win.
+    fn checked(&self, consumer: &Consumer, partition: u32, end: Option<Resume>) -> Result<(Resume, u64), SourceError> {
         let topic = &*self.source.topic;
         let (low, high) =
             consumer.fetch_watermarks(topic, partition.cast_signed(), BROKER_TIMEOUT).map_err(SourceError::Kafka)?;
@@ -125,7 +135,7 @@ impl Context {
                 start,
                 "the lake has no file of this partition yet: it begins where the log begins"
             );
-            return Ok(Resume::at(start));
+            return Ok((Resume::at(0), start));
         };
         let lake = || self.source.store.url().to_owned();
         if resume.next < start {
@@ -135,7 +145,8 @@ impl Context {
             return Err(SourceError::Behind { partition, lake: lake(), next: resume.next, end: high });
         }
         tracing::info!(partition, next = resume.next, log_end = high, "resuming where the partition's chain ends");
-        Ok(resume)
+        let position = resume.next;
+        Ok((resume, position))
     }
 
     fn check_incarnation(&self, consumer: &Consumer) -> Result<(), SourceError> {

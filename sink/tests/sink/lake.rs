@@ -1,0 +1,97 @@
+//! A reader of lakes on local disk that shares no code with the sink.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use arrow::{
+    array::AsArray,
+    datatypes::{Int32Type, Int64Type},
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+/// A row: where it lay, whose it is, which event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) user: String,
+    pub(crate) event_id: String,
+}
+
+/// All `*.parquet` files below a folder, by path: file after file of a partition, as a glob would find them.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// All rows of the lake, in the order of files and rows.
+pub(crate) fn rows(lake: &Path) -> Vec<Row> {
+    files(&lake.join("events")).iter().flat_map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Vec<Row> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("a file")).expect("a Parquet file");
+    let mut rows = Vec::new();
+    for batch in reader.build().expect("a reader") {
+        let batch = batch.expect("a batch");
+        let column = |name: &str| batch.column_by_name(name).expect("a column").clone();
+        let (partitions, offsets) = (column("_partition"), column("_offset"));
+        let (users, ids) = (column("user_key"), column("event_id"));
+        rows.extend((0..batch.num_rows()).map(|row| Row {
+            partition: partitions.as_primitive::<Int32Type>().value(row),
+            offset: offsets.as_primitive::<Int64Type>().value(row),
+            user: users.as_string::<i32>().value(row).to_owned(),
+            event_id: ids.as_string::<i32>().value(row).to_owned(),
+        }));
+    }
+    rows
+}
+
+/// Fails unless the rows are the events `e0`, `e1`, ... up to `events`, each once, each user's in this order.
+#[track_caller]
+pub(crate) fn assert_exactly_once_in_order(rows: &[Row], events: usize) {
+    let number = |row: &Row| row.event_id[1..].parse::<usize>().expect("e and a number");
+    let mut numbers: Vec<_> = rows.iter().map(number).collect();
+    numbers.sort_unstable();
+    let missing: Vec<_> = (0..events).filter(|event| numbers.binary_search(event).is_err()).take(5).collect();
+    assert!(missing.is_empty(), "events are missing, such as {missing:?}");
+    assert_eq!(numbers.len(), events, "no event is there twice");
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        if let Some(before) = last.insert(&row.user, number(row)) {
+            assert!(before < number(row), "user {} has e{before} before {}", row.user, row.event_id);
+        }
+    }
+}
+
+/// An encoded event.
+pub(crate) fn event(number: usize) -> (String, Vec<u8>) {
+    let user = format!("user-{}", number % 50);
+    let event_id = format!("e{number}");
+    let event = event::Event {
+        event_id: &event_id,
+        kind: "click",
+        source: "default",
+        user_id: Some(&user),
+        event_time: 1_700_000_000_000_000 + number as i64,
+        received_at: 1_700_000_000_000_000 + number as i64,
+        url: Some("https://shop.example/"),
+        ..event::Event::default()
+    };
+    let mut value = Vec::new();
+    event::encode(&event, &mut value);
+    (user, value)
+}
