@@ -1,6 +1,8 @@
 //! The gateway from outside: raw bytes over TCP against a gateway in this process, with the journal, librdkafka's mock
 //! cluster (for errors and delays) or a real Kafka (for order and outages) behind it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
 /// Bad input: status, code, and what else of the request was stored.
 mod bad_input;
 /// The binary: flags, exit codes, flat memory, drain on SIGTERM.

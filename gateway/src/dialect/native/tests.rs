@@ -167,8 +167,8 @@ fn a_request_holds_only_so_many_events() {
     let many = |n: usize| format!("[{}]", vec![A; n].join(","));
     assert!(outcome(many(10).as_bytes(), 10).is_ok());
     assert_eq!(outcome(many(11).as_bytes(), 10), Err("too_many_events"));
-    assert_eq!(outcome(vec![A; 11].join("\n").as_bytes(), 10), Err("too_many_events"));
-    assert_eq!(outcome(format!("[{}]", vec!["7"; 11].join(",")).as_bytes(), 10), Err("too_many_events"));
+    assert_eq!(outcome([A; 11].join("\n").as_bytes(), 10), Err("too_many_events"));
+    assert_eq!(outcome(format!("[{}]", ["7"; 11].join(",")).as_bytes(), 10), Err("too_many_events"));
 }
 
 #[test]
