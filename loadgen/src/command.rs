@@ -10,24 +10,27 @@ mod verify;
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{Cli, Command, Sending};
+use crate::cli::{Cli, Command};
+use crate::config::{Send, Settings};
 use crate::exit::{Failure, Verdict};
 use crate::ledger::{self, LEDGER_FILE, Ledger};
 use crate::reader::Lake;
 use crate::report::{Report, summary};
 
-/// Does what was asked for.
-pub async fn execute(cli: Cli) -> Result<Verdict, Failure> {
-    match cli.command {
-        Command::Run(flags) => run::execute(&flags).await,
-        Command::Replay(flags) => replay::execute(&flags).await,
-        Command::Verify(flags) => verify::execute(&flags).await,
+/// Does what was asked for; no verdict if only the settings were to be checked.
+pub async fn execute(cli: &Cli) -> Result<Option<Verdict>, Failure> {
+    let settings: Settings =
+        operator::settings::load(cli.common.config.as_deref(), cli.command.settings()).map_err(Failure::config)?;
+    match &cli.command {
+        Command::Run(_) => run::execute(&settings, &cli.common).await,
+        Command::Replay(flags) => replay::execute(&flags.file, &settings, &cli.common).await,
+        Command::Verify(_) => verify::execute(&settings, &cli.common).await,
     }
 }
 
 /// Opens the lake, if there is one, and says loudly what is lost if there is none.
-fn open_lake(sending: &Sending) -> Result<Option<Lake>, Failure> {
-    match &sending.lake {
+fn open_lake(send: &Send) -> Result<Option<Lake>, Failure> {
+    match &send.lake {
         Some(url) => Lake::open(url).map(Some).map_err(lake_failure),
         None => {
             let _ = writeln!(
@@ -47,8 +50,8 @@ fn lake_failure(error: crate::reader::LakeError) -> Failure {
 }
 
 /// Makes the report folder now: a run of an hour must not end with "permission denied".
-fn make_report_folder(sending: &Sending) -> Result<(), Failure> {
-    let Some(folder) = &sending.report else { return Ok(()) };
+fn make_report_folder(send: &Send) -> Result<(), Failure> {
+    let Some(folder) = &send.report else { return Ok(()) };
     let probe = folder.join(".writable");
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, b""))
@@ -61,16 +64,16 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// Keeps the ledger, so that `verify` can judge again.
-fn save_ledger(sending: &Sending, ledger: &Ledger) -> Result<(), Failure> {
-    match &sending.report {
+fn save_ledger(send: &Send, ledger: &Ledger) -> Result<(), Failure> {
+    match &send.report {
         Some(folder) => ledger::write(ledger, &folder.join(LEDGER_FILE)).map_err(Failure::environment),
         None => Ok(()),
     }
 }
 
 /// Writes and prints the report.
-fn publish(sending: &Sending, report: &Report) -> Result<Verdict, Failure> {
-    if let Some(folder) = &sending.report {
+fn publish(send: &Send, report: &Report) -> Result<Verdict, Failure> {
+    if let Some(folder) = &send.report {
         report.write(folder).map_err(|error| unwritable(folder, &error))?;
     }
     print(&summary(report));

@@ -10,10 +10,12 @@
 
 /// When events are due; the one clock.
 pub mod arrival;
-/// Flags, and checked values made of them.
+/// Flags.
 pub mod cli;
 /// The subcommands.
 pub mod command;
+/// Settings, and checked values made of them.
+pub mod config;
 /// Exit codes and one-line failures.
 pub mod exit;
 /// JSON without a tree.

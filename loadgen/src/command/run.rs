@@ -2,9 +2,11 @@
 //!
 //! Responsible for putting the seeded traffic in front of the sender. Leaves everything else to the rooms it names.
 
+use operator::cli::CommonArgs;
+
 use super::{make_report_folder, open_lake, publish, save_ledger};
 use crate::arrival::Schedule;
-use crate::cli::Run;
+use crate::config::Settings;
 use crate::exit::{Failure, Verdict};
 use crate::ledger::Users;
 use crate::measure::{Job, measure};
@@ -14,17 +16,20 @@ use crate::traffic::{Batching, Plan, Planned};
 /// Events that go together at most when they had to wait for their user.
 const COALESCED_MAX: usize = 100;
 
-pub(super) async fn execute(flags: &Run) -> Result<Verdict, Failure> {
-    let sending = &flags.sending;
+pub(super) async fn execute(settings: &Settings, common: &CommonArgs) -> Result<Option<Verdict>, Failure> {
+    let Settings { send, run: flags, .. } = settings;
     let events = flags.events()?;
     let coalesced_max = match flags.batch {
         Batching::Fixed(events) => events.max(COALESCED_MAX),
         Batching::Mix => COALESCED_MAX,
     };
-    let (target, settings) = (sending.target()?, sending.settings(flags.seed, coalesced_max, false)?);
-    let (goals, run) = (sending.goals(false)?, sending.run_id()?);
-    make_report_folder(sending)?;
-    let lake = open_lake(sending)?;
+    let (target, sending) = (send.target()?, send.sending(flags.seed, coalesced_max, false)?);
+    let (goals, run) = (settings.goals(false)?, send.run_id()?);
+    if common.check_only() {
+        return Ok(None);
+    }
+    make_report_folder(send)?;
+    let lake = open_lake(send)?;
     let plan = Plan {
         run: run.clone(),
         seed: flags.seed,
@@ -37,14 +42,14 @@ pub(super) async fn execute(flags: &Run) -> Result<Verdict, Failure> {
         command: std::env::args().collect(),
         run: run.clone(),
         seed: Some(flags.seed),
-        target: sending.target.clone(),
-        lake: sending.lake.clone(),
+        target: send.target.clone(),
+        lake: send.lake.clone(),
         offered_per_s: Some(flags.rate),
         goals,
     };
     let users = Users::Numbered("u".to_owned());
-    let job = Job { target, lake, sending: settings, run, users, events: Some(events) };
+    let job = Job { target, lake, sending, run, users, events: Some(events) };
     let measured = measure(job, |clock| Planned::new(&plan, clock)).await?;
-    save_ledger(sending, &measured.ledger)?;
-    publish(sending, &Report::new(asked, measured, None))
+    save_ledger(send, &measured.ledger)?;
+    publish(send, &Report::new(asked, measured, None)).map(Some)
 }

@@ -3,10 +3,12 @@
 //! Responsible for reading `--batch` and drawing the size of the next request. Promises the same sizes for the same
 //! seed. Leaves the events to `traffic`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// The largest request that is made, in events.
 const BATCH_MAX: usize = 10_000;
@@ -43,5 +45,34 @@ impl FromStr for Batching {
             Ok(events) if (1..=BATCH_MAX).contains(&events) => Ok(Batching::Fixed(events)),
             _ => Err(format!("a batch is a number of events from 1 to {BATCH_MAX}, or mix")),
         }
+    }
+}
+
+/// From `100`, `"100"` or `"mix"`.
+impl<'de> Deserialize<'de> for Batching {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrMix)
+    }
+}
+
+struct NumberOrMix;
+
+impl Visitor<'_> for NumberOrMix {
+    type Value = Batching;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of events or \"mix\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Batching, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, events: u64) -> Result<Batching, E> {
+        self.visit_str(&events.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, events: i64) -> Result<Batching, E> {
+        self.visit_str(&events.to_string())
     }
 }

@@ -42,7 +42,26 @@ async fn wrong_flags_are_one_line_and_code_4() {
     check_failure(&["run", "--run-id", "a-b"], 4, "--run-id").await;
     check_failure(&["run", "--connections", "0"], 4, "--connections").await;
     check_failure(&["run", "--slo-visible-p99", "2s"], 4, "--lake").await;
+    check_failure(&["run", "--deadline", "soon"], 4, "--deadline").await;
     check_failure(&["replay", "x", "--speed", "0"], 4, "--speed").await;
+    check_failure(&["replay", "x", "--site", "shop"], 4, "--site").await;
+    check_failure(&["verify", "--lake", "x"], 4, "--report").await;
+}
+
+#[tokio::test]
+async fn settings_come_from_a_file_too_and_unknown_keys_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loadgen.toml");
+    let config = file.to_str().unwrap();
+    let check_only = ["run", "--config", config, "--check-config"];
+    std::fs::write(&file, "[run]\nbatch = 100\nduration = \"5s\"\n[goals]\nslo_ack_p99 = \"50ms\"\n").unwrap();
+    let output = run(&check_only).await;
+    assert!(output.status.success() && stdout(&output) == "configuration ok\n", "{output:?}");
+    check_failure(&[&check_only[..], &["--rate", "0"]].concat(), 4, "--rate").await;
+    std::fs::write(&file, "[run]\nbatch = \"many\"\n").unwrap();
+    check_failure(&check_only, 4, "run.batch").await;
+    std::fs::write(&file, "[run]\nspeed = 3\n").unwrap();
+    check_failure(&check_only, 4, "run.speed").await;
 }
 
 #[tokio::test]
