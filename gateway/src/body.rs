@@ -35,7 +35,7 @@ pub(crate) fn announced_bytes(body: &Incoming) -> usize {
     usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
-/// Reads the whole body and inflates it if it is compressed. The `seat` already holds what the client announced.
+/// Reads the whole body and inflates it if it is compressed. The `seat` may already hold a part of it.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: &mut Incoming,
@@ -75,15 +75,15 @@ async fn collect(body: &mut Incoming, seat: &mut Seat, bytes_max: usize) -> Resu
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Rejection::new(Code::BodyIncomplete, "the body broke off: send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.is_empty() && data.len() == announced {
-            return Ok(data);
-        }
         let bytes = whole.len() + data.len();
         if bytes > bytes_max {
             return Err(too_large(bytes_max));
         }
         if bytes > seat.bytes() {
             seat.grow(bytes - seat.bytes())?;
+        }
+        if whole.is_empty() && bytes == announced {
+            return Ok(data);
         }
         whole.reserve_exact(announced.saturating_sub(whole.len()));
         whole.extend_from_slice(&data);

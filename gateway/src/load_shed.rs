@@ -9,6 +9,10 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::rejection::{Code, Rejection};
 
+/// What a request is charged for its announcement alone. The rest is charged as it arrives, or clients could take all the
+/// room there is by announcing bodies that they never send.
+const ANNOUNCED_BYTES_MAX: usize = 64 << 10;
+
 /// The scale all requests stand on.
 #[derive(Debug)]
 pub(crate) struct LoadShed {
@@ -29,10 +33,14 @@ impl LoadShed {
         LoadShed { bytes, bytes_max }
     }
 
-    /// Lets a request in that announces `bytes` (0 if it does not).
+    /// Lets a request in that announces `bytes` (0 if it does not), if there is room for all of them now.
     pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> Result<Seat, Rejection> {
         let mut seat = Seat { shed: self.clone(), bytes: 0 };
-        seat.grow(bytes)?;
+        let held = usize::try_from(self.bytes.get()).unwrap_or(0);
+        if held.saturating_add(bytes) > self.bytes_max {
+            return Err(full());
+        }
+        seat.grow(bytes.min(ANNOUNCED_BYTES_MAX))?;
         Ok(seat)
     }
 }
@@ -45,7 +53,7 @@ impl Seat {
         if before.saturating_add(bytes) <= self.shed.bytes_max {
             return Ok(());
         }
-        Err(Rejection::new(Code::Overloaded, "the gateway holds as many bytes as it may: send again after Retry-After"))
+        Err(full())
     }
 
     /// Bytes taken so far.
@@ -58,6 +66,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.shed.bytes.dec_by(as_i64(self.bytes));
     }
+}
+
+fn full() -> Rejection {
+    Rejection::new(Code::Overloaded, "the gateway holds as many bytes as it may: send again after Retry-After")
 }
 
 fn as_i64(bytes: usize) -> i64 {
@@ -80,5 +92,15 @@ mod tests {
         drop(first);
         assert_eq!(gauge.get(), 0);
         shed.admit(100).expect("the scale is empty again");
+    }
+
+    #[test]
+    fn announcing_takes_little_room() {
+        let gauge = Gauge::default();
+        let shed = Arc::new(LoadShed::new(gauge.clone(), 10 << 20));
+        let seats: Vec<Seat> = (0..20).map(|_| shed.admit(5 << 20).expect("nothing has arrived yet")).collect();
+        assert_eq!(gauge.get(), 20 * (64 << 10));
+        drop(seats);
+        assert_eq!(shed.admit((10 << 20) + 1).expect_err("it can never fit").code, Code::Overloaded);
     }
 }

@@ -23,6 +23,9 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{Gateway, router};
 
+/// What a connection may hold before a request is admitted: its head, and a first piece of its body.
+const BUFFER_BYTES_MAX: usize = 128 << 10;
+
 /// Who is at the other end.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -52,7 +55,7 @@ pub(super) async fn serve(gateway: &Gateway, timeouts: Timeouts, stream: TcpStre
         Ok::<_, Infallible>(reply)
     });
     let io = Watched { io: TokioIo::new(stream), activity: &activity };
-    let mut connection = pin!(http1::Builder::new().serve_connection(io, service));
+    let mut connection = pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES_MAX).serve_connection(io, service));
     // A token of its own keeps connections from queueing for one lock at every wake-up.
     let shutdown = gateway.shutdown.child_token();
     let mut ending = pin!(shutdown.cancelled());

@@ -19,6 +19,9 @@ use crate::config::KafkaSettings;
 /// For each question to the brokers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// For the one question that has an answer of its own where none comes.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Keys that carry a promise of the gateway, with the setting to use instead.
 const RESERVED: [(&str, &str); 8] = [
     ("bootstrap.servers", "set kafka.brokers"),
@@ -141,7 +144,7 @@ fn create_topic(config: &ClientConfig, settings: &KafkaSettings) -> Result<(), K
 pub(super) fn value_bytes_max(config: &ClientConfig, topic: &str) -> usize {
     let asked = || {
         let client = admin(config).ok()?;
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let options = AdminOptions::new().request_timeout(Some(CONFIG_PATIENCE));
         let found = block_on(client.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
         let entries = found.into_iter().next()?.ok()?.entries;
         let entry = entries.into_iter().find(|entry| entry.name == "max.message.bytes")?;
