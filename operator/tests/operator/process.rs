@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use operator::{Failure, exit};
 use rustix::process::{Pid, Signal, kill_process};
@@ -53,6 +54,19 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).expect("it runs");
 }
 
+/// Its exit code; `None` where it did not end in time and had to be killed.
+fn ended(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("asked") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().and_then(|()| child.wait()).expect("killed");
+    None
+}
+
 #[track_caller]
 fn wait_for(lines: &mut impl Iterator<Item = std::io::Result<String>>, wanted: &str) {
     assert!(lines.any(|line| line.is_ok_and(|line| line == wanted)), "it never printed {wanted:?}");
@@ -84,7 +98,7 @@ fn the_first_signal_drains_and_the_second_ends_at_once() {
                 wait_for(&mut lines, "draining");
             }
         }
-        assert_eq!(child.wait().expect("it ends").code(), Some(code));
+        assert_eq!(ended(&mut child), Some(code));
     }
     check("serve", &[Signal::TERM], 0);
     check("serve", &[Signal::INT], 0);

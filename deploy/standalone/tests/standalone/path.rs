@@ -2,6 +2,8 @@
 //! read the Parquet files.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use journal::{Journal, Options};
@@ -92,6 +94,31 @@ fn sigterm_under_load_leaves_nothing_acknowledged_out_of_the_lake() {
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !stored.contains(id.as_str())).collect();
     assert!(lost.is_empty() && acknowledged.len() > CLIENTS, "{} of {} are lost", lost.len(), acknowledged.len());
     assert_eq!(stored.len(), rows.len(), "none twice");
+}
+
+#[test]
+fn a_request_that_ends_during_the_drain_is_in_the_lake_too() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let footfall = Footfall::start(data.path(), &["--roll-interval", "1h"]);
+    let body = event("e1", "page_view", "u1");
+    let request = format!("POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (begin, end) = request.split_at(request.len() - 1);
+    let mut stream = TcpStream::connect(&footfall.gateway).expect("connected");
+    stream.write_all(begin.as_bytes()).expect("sent");
+    let begun = || footfall.get("/metrics").body.contains("footfall_gateway_requests_in_flight 1");
+    eventually("the request is under way", || begun().then_some(()));
+    footfall.signal(Signal::TERM);
+    let draining = || footfall.get("/readyz").body.contains("gateway: draining");
+    eventually("the drain has begun", || draining().then_some(()));
+    // A sink that drained at the same time would be through by now.
+    std::thread::sleep(Duration::from_millis(300));
+    stream.write_all(end.as_bytes()).expect("still served");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let lake = footfall.lake.clone();
+    assert_eq!(footfall.ended().code(), Some(0));
+    assert_eq!(ids(&rows(&lake)), ["e1"]);
 }
 
 #[test]
