@@ -111,7 +111,8 @@ fn a_plan_offers_every_event_at_its_time_and_does_not_wait_for_answers() {
             }
             Next::At(at_us) => {
                 assert!(at_us > now_us);
-                now_us = at_us;
+                // The sender comes late, as it does on a busy machine: what is due stays due when it was.
+                now_us = at_us + 33_333;
             }
             Next::Later => panic!("an open loop waits for nobody"),
             Next::End => break,
