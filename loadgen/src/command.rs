@@ -8,12 +8,12 @@ mod run;
 mod verify;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::{Cli, Command};
 use crate::config::{Send, Settings};
 use crate::exit::{Failure, Verdict};
-use crate::ledger::{self, LEDGER_FILE, Ledger};
+use crate::ledger::LEDGER_FILE;
 use crate::reader::Lake;
 use crate::report::{Report, summary};
 
@@ -49,26 +49,19 @@ fn lake_failure(error: crate::reader::LakeError) -> Failure {
     }
 }
 
-/// Makes the report folder now: a run of an hour must not end with "permission denied".
-fn make_report_folder(send: &Send) -> Result<(), Failure> {
-    let Some(folder) = &send.report else { return Ok(()) };
+/// Makes the report folder now: a run of an hour must not end with "permission denied". Returns where the ledger goes.
+fn make_report_folder(send: &Send) -> Result<Option<PathBuf>, Failure> {
+    let Some(folder) = &send.report else { return Ok(None) };
     let probe = folder.join(".writable");
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, b""))
         .and_then(|()| std::fs::remove_file(&probe))
-        .map_err(|error| unwritable(folder, &error))
+        .map_err(|error| unwritable(folder, &error))?;
+    Ok(Some(folder.join(LEDGER_FILE)))
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
     Failure::environment(format!("report folder {} cannot be written ({error}): correct --report", folder.display()))
-}
-
-/// Keeps the ledger, so that `verify` can judge again.
-fn save_ledger(send: &Send, ledger: &Ledger) -> Result<(), Failure> {
-    match &send.report {
-        Some(folder) => ledger::write(ledger, &folder.join(LEDGER_FILE)).map_err(Failure::environment),
-        None => Ok(()),
-    }
 }
 
 /// Writes and prints the report.

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrival::Clock;
 use crate::exit::Failure;
-use crate::ledger::{Ledger, Users};
+use crate::ledger::{self, Ledger, Outcome, Users};
 use crate::offer::Offer;
 use crate::progress::Progress;
 use crate::reader::{self, Lake, Watched};
@@ -44,6 +45,8 @@ pub struct Job {
     pub users: Users,
     /// Events that will be offered, if that is known.
     pub events: Option<u64>,
+    /// Where the ledger is kept for `verify`.
+    pub ledger_file: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -103,6 +106,10 @@ where
     progress.finish();
     let ended_us = clock.now_us();
     let ledger = Arc::into_inner(ledger).expect("both threads have ended").into_inner();
+    if let Some(file) = &job.ledger_file {
+        // Before verification: if the lake cannot be read now, it can be judged later.
+        ledger::write(&ledger, file).map_err(Failure::environment)?;
+    }
     let (watched, unseen) = censor(watched, &ledger, ended_us);
     let findings = match &job.lake {
         None => None,
@@ -127,7 +134,7 @@ fn censor(watched: Option<Watched>, ledger: &Ledger, ended_us: u64) -> (Option<W
     let Some(mut watched) = watched else { return (None, 0) };
     let mut unseen = 0;
     for number in ledger.numbers() {
-        if ledger.outcome(number) == crate::ledger::Outcome::Ok && !ledger.visible(number) {
+        if ledger.outcome(number) == Outcome::Ok && !ledger.visible(number) {
             watched.visible.record(ledger.due_us(number), ended_us);
             unseen += 1;
         }

@@ -43,12 +43,12 @@ pub struct Settings {
     pub connections: usize,
     /// How long an answer may take before the attempt is given up.
     pub request_timeout: Duration,
-    /// How long after the last event was due, or for an offer that waits for answers, after the last acknowledgement,
-    /// attempts go on.
+    /// How long after the last event was due attempts go on; for an offer that waits for answers, how long after the
+    /// last progress.
     pub deadline: Duration,
     /// Events of one request at most, where events had to wait for their user and are sent together.
     pub coalesced_max: usize,
-    /// Whether the offer waits for answers (a replay as fast as it goes) and so has no last due time.
+    /// Whether the offer waits for answers, as a replay does: then a gateway that takes nothing would keep it for ever.
     pub closed_loop: bool,
     /// The seed of the jitter between attempts.
     pub seed: u64,
@@ -351,10 +351,11 @@ where
     /// When attempts end, in microseconds since the start.
     fn gives_up_us(&self) -> Option<u64> {
         let deadline_us = self.settings.deadline.as_micros() as u64;
-        match (self.offer_ended, self.settings.closed_loop) {
-            (_, true) => Some(self.last_progress_us + deadline_us),
-            (true, false) => Some(self.last_due_us + deadline_us),
-            (false, false) => None,
+        let is_busy = self.open > 0 || !self.ready.is_empty() || !self.resting.is_empty();
+        match self.settings.closed_loop {
+            true if is_busy => Some(self.last_progress_us.max(self.last_due_us) + deadline_us),
+            false if self.offer_ended => Some(self.last_due_us + deadline_us),
+            _ => None,
         }
     }
 
@@ -365,7 +366,10 @@ where
 
     /// Ends with events that are not acknowledged; those that are open now may still arrive, so they are unknown.
     async fn give_up(&mut self) {
-        self.end_offer(&format!("no acknowledgement within the deadline of {:?}", self.settings.deadline));
+        self.end_offer(&format!(
+            "no acknowledgement within the deadline of {:?}, the rest was given up",
+            self.settings.deadline
+        ));
         self.abandon.cancel();
         while self.open > 0
             && let Some(answered) = self.answers.recv().await

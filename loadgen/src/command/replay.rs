@@ -6,7 +6,7 @@ use std::path::Path;
 
 use operator::cli::CommonArgs;
 
-use super::{make_report_folder, open_lake, publish, save_ledger, unwritable};
+use super::{make_report_folder, open_lake, publish, unwritable};
 use crate::config::Settings;
 use crate::exit::{Failure, Verdict};
 use crate::ledger::Users;
@@ -18,12 +18,12 @@ pub(super) async fn execute(file: &Path, settings: &Settings, common: &CommonArg
     let Settings { send, replay: flags, .. } = settings;
     let pace = flags.pace()?;
     let closed_loop = pace == Pace::Answers;
-    let (target, sending) = (send.target()?, send.sending(0, flags.batch, closed_loop)?);
+    let (target, sending) = (send.target()?, send.sending(0, flags.batch, true)?);
     let (goals, run, site) = (settings.goals(closed_loop)?, send.run_id()?, flags.site()?);
     if common.check_only() {
         return Ok(None);
     }
-    make_report_folder(send)?;
+    let ledger_file = make_report_folder(send)?;
     let input = Input::open(file).map_err(Failure::environment)?;
     let lake = open_lake(send)?;
     let asked = Asked {
@@ -37,9 +37,8 @@ pub(super) async fn execute(file: &Path, settings: &Settings, common: &CommonArg
     };
     let played = Played::new(input, &run, site, pace, flags.batch);
     let reading = played.reading();
-    let job = Job { target, lake, sending, run, users: Users::Listed(Vec::new()), events: None };
+    let job = Job { target, lake, sending, run, users: Users::Listed(Vec::new()), events: None, ledger_file };
     let measured = measure(job, |_| played).await?;
-    save_ledger(send, &measured.ledger)?;
     let reading = reading.lock();
     if let Some(folder) = &send.report {
         Replayed::write_unparsed(&reading, folder).map_err(|error| unwritable(folder, &error))?;

@@ -4,7 +4,7 @@
 
 use operator::cli::CommonArgs;
 
-use super::{make_report_folder, open_lake, publish, save_ledger};
+use super::{make_report_folder, open_lake, publish};
 use crate::arrival::Schedule;
 use crate::config::Settings;
 use crate::exit::{Failure, Verdict};
@@ -28,7 +28,7 @@ pub(super) async fn execute(settings: &Settings, common: &CommonArgs) -> Result<
     if common.check_only() {
         return Ok(None);
     }
-    make_report_folder(send)?;
+    let ledger_file = make_report_folder(send)?;
     let lake = open_lake(send)?;
     let plan = Plan {
         run: run.clone(),
@@ -48,8 +48,7 @@ pub(super) async fn execute(settings: &Settings, common: &CommonArgs) -> Result<
         goals,
     };
     let users = Users::Numbered("u".to_owned());
-    let job = Job { target, lake, sending, run, users, events: Some(events) };
+    let job = Job { target, lake, sending, run, users, events: Some(events), ledger_file };
     let measured = measure(job, |clock| Planned::new(&plan, clock)).await?;
-    save_ledger(send, &measured.ledger)?;
     publish(send, &Report::new(asked, measured, None)).map(Some)
 }

@@ -160,3 +160,20 @@ async fn a_replay_names_what_does_not_parse_and_keeps_the_order_of_each_user() {
     }
     assert_eq!(last.len(), 7);
 }
+
+#[tokio::test]
+async fn a_replay_into_a_gateway_that_takes_nothing_gives_up() {
+    let gateway = Gateway::start(1, &[Mood::Overloaded]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    // More lines than are kept waiting, so that reading has to stop.
+    let line = "10.0.0.1 - - [10/Oct/2000:13:00:36 +0000] \"GET / HTTP/1.1\" 200 1\n";
+    std::fs::write(&log, line.repeat(15_000)).unwrap();
+    let target = format!("http://{}", gateway.address);
+    for pace in [&[][..], &["--speed", "10"]] {
+        let basic = ["replay", log.to_str().unwrap(), "--target", &target, "--deadline", "300ms"];
+        let output = run(&[&basic, pace].concat()).await;
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        assert!(stdout(&output).contains("no acknowledgement within the deadline"), "{}", stdout(&output));
+    }
+}
