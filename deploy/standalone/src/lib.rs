@@ -15,5 +15,7 @@ pub mod config;
 mod console;
 /// The data folder and what is opened in it.
 pub mod data;
+/// The journal's counters as metrics.
+mod metrics;
 /// Start, announce, drain.
 pub mod pipeline;

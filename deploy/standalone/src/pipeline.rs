@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::console::Console;
 use crate::data::{self, Data};
+use crate::metrics::JournalMetrics;
 
 /// Conditions that the parts register when they have come so far. Named here from the start, because the admin port
 /// answers earlier, and the gateway waits for those of the sink.
@@ -49,6 +50,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     let mut registry = process::registry("footfall");
     let gateway_metrics = gateway::Metrics::register(&mut registry);
     let sink_metrics = Arc::new(sink::Metrics::register(&mut registry));
+    registry.register_collector(Box::new(JournalMetrics(journal.clone())));
     let registry = Arc::new(registry);
 
     let console = Console::new(Arc::clone(&registry), sink_metrics.lag().clone(), store.clone(), &settings.sink.topic);

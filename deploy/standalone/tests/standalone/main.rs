@@ -3,4 +3,5 @@
 mod boot;
 mod console;
 mod footfall;
+mod metrics;
 mod path;
