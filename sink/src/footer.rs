@@ -187,3 +187,53 @@ async fn range(store: &dyn ObjectStore, path: &Path, range: std::ops::Range<u64>
     let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
     Ok(store.get_opts(path, options).await?.bytes().await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What lies in lakes stays readable: these words and forms do not change.
+    const GOLDEN: [(&str, &str); 16] = [
+        ("footfall.topic", "events"),
+        ("footfall.partition", "3"),
+        ("footfall.log_id", "log-1"),
+        ("footfall.start_offset", "5"),
+        ("footfall.next_offset", "9"),
+        ("footfall.rows", "2"),
+        ("footfall.dead_letters", "1"),
+        ("footfall.duplicates", "1"),
+        ("footfall.min_timestamp", "-1"),
+        ("footfall.max_timestamp", "7"),
+        ("footfall.running_max_timestamp", "8"),
+        ("footfall.cut_reason", "time"),
+        ("footfall.policy_hash", "00000000000000ff"),
+        ("footfall.schema_id", "1"),
+        ("footfall.row_hash", "0123456789abcdef"),
+        ("footfall.writer", "footfall-sink 0.1.0"),
+    ];
+
+    fn golden() -> Vec<KeyValue> {
+        GOLDEN.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn key_values_are_the_golden_ones() {
+        let footer = Footer::from_key_values(&golden()).expect("golden");
+        assert_eq!((footer.start_offset, footer.next_offset, footer.row_hash), (5, 9, 0x0123_4567_89ab_cdef));
+        assert_eq!(footer.to_key_values(), golden());
+    }
+
+    #[test]
+    fn a_footer_that_lacks_something_or_covers_nothing_is_corrupt() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut Vec<KeyValue>), expected: &str) {
+            let mut key_values = golden();
+            change(&mut key_values);
+            assert_eq!(Footer::from_key_values(&key_values).expect_err("corrupt").to_string(), expected);
+        }
+        check(|pairs| drop(pairs.remove(5)), "its footer has no footfall.rows");
+        check(|pairs| pairs[5].value = Some("many".to_owned()), "its footer has footfall.rows = \"many\"");
+        check(|pairs| pairs[4].value = Some("5".to_owned()), "its range from 5 to 5 is empty");
+        check(|pairs| pairs.clear(), "its footer has no footfall.topic");
+    }
+}

@@ -64,6 +64,8 @@ pub(crate) struct Partition {
     behind: VecDeque<Part>,
     /// The file before the open one, on its way into the lake.
     writing: Option<Writing>,
+    budget: Budget,
+    /// What the open file holds of the budget.
     held: Held,
     lag: Watched,
 }
@@ -115,6 +117,7 @@ impl Partition {
             behind: VecDeque::new(),
             writing: None,
             held: budget.hold(),
+            budget: budget.clone(),
             lag,
             metrics,
         }
@@ -194,7 +197,8 @@ impl Partition {
         let Some(cut) = self.cut.take() else { return };
         let extent = *self.open.extent();
         let file = std::mem::replace(&mut self.open, Buffer::new(extent.next, extent.running_max_us));
-        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut));
+        let held = std::mem::replace(&mut self.held, self.budget.hold());
+        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, held));
         self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: extent.min_us });
         self.fill();
     }

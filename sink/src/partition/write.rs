@@ -3,13 +3,17 @@
 //! Responsible for the order of these steps. The work of the CPU is done on a blocking thread, for few files at a time,
 //! and the records are let go as soon as the file's bytes exist.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::Written;
 use crate::{
+    budget::Held,
     buffer::Buffer,
     commit::{CommitError, Committer, Outcome},
     dead_letter, decode,
@@ -21,7 +25,6 @@ use crate::{
     sort,
     writer::{self, WRITER},
 };
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// What the writers of all partitions share.
 #[derive(Clone, Debug)]
@@ -65,8 +68,14 @@ impl Writer {
     ///
     /// # Errors
     /// When what lies in the file's place is damaged or of another log.
-    pub(crate) async fn write(self: Arc<Self>, buffer: Buffer, cut: CutReason) -> Result<Written, CommitError> {
+    pub(crate) async fn write(
+        self: Arc<Self>,
+        buffer: Buffer,
+        cut: CutReason,
+        held: Held,
+    ) -> Result<Written, CommitError> {
         let sealed = self.sealed(buffer, cut).await;
+        drop(held);
         self.store_dead_letters(&sealed).await;
         let outcome = self.shared.committer.create(&self.chain, &sealed.footer, sealed.file.clone()).await?;
         if outcome == Outcome::Created {
