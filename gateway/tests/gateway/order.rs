@@ -15,16 +15,16 @@ use rdkafka::{
 use crate::harness::{Client, Gateway, PATIENCE, array, event, kafka_settings, large_event, request};
 
 /// What a record says: partition, key, event id, timestamp in milliseconds, received_at in microseconds.
-struct Found {
+pub(crate) struct Found {
     partition: i32,
     key: String,
-    event_id: String,
+    pub(crate) event_id: String,
     timestamp_ms: i64,
     received_at_us: i64,
 }
 
 /// Every record of the topic, each partition in its order.
-fn consume(brokers: &str, topic: &str, partitions: i32) -> Vec<Found> {
+pub(crate) fn consume(brokers: &str, topic: &str, partitions: i32) -> Vec<Found> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "reader")
