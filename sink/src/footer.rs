@@ -39,7 +39,7 @@ pub struct Footer {
     pub policy_hash: u64,
     /// Newest event schema that the writer knew.
     pub schema_id: u32,
-    /// XXH3 over (offset, event bytes) of all rows in row order.
+    /// XXH3 over (offset, event bytes) of all rows in row order, chained row by row.
     pub row_hash: u64,
     /// Program and version.
     pub writer: String,
