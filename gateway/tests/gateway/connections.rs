@@ -94,3 +94,21 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(crate::harness::stored(&journal), expected);
     gateway.stop();
 }
+
+#[test]
+fn a_client_that_asks_first_need_not_send_a_body_in_vain() {
+    let (_dir, journal) = journal(1);
+    let gateway = Gateway::start(Log::journal(journal), |_| {});
+    let head = |bytes: usize| {
+        format!("POST /v1/events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {bytes}\r\n\r\n")
+    };
+    let mut client = gateway.connect();
+    client.send(head(6 << 20).as_bytes());
+    assert_eq!(client.reply().status, 413);
+    let (mut client, body) = (gateway.connect(), event("u", 1));
+    client.send(head(body.len()).as_bytes());
+    assert_eq!(client.reply().status, 100);
+    client.send(body.as_bytes());
+    assert_eq!(client.reply().status, 200);
+    gateway.stop();
+}
