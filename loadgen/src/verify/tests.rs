@@ -256,7 +256,7 @@ fn planted_breaks_of_the_chain_are_found() {
     check(shift(-1), &[("overlaps", 1)]);
     check(|_, files| footer(&mut files[0]).next = Some(11), &[("overlaps", 1)]);
     check(|_, files| footer(&mut files[0]).next = Some(9), &[("gaps", 1), ("wrong footer", 1)]);
-    check(|_, files| footer(&mut files[0]).start = Some(1), &[("wrong footer", 1)]);
+    check(|_, files| footer(&mut files[1]).start = Some(5), &[("wrong footer", 1)]);
     check(|_, files| footer(&mut files[0]).rows = Some(1), &[("wrong footer", 1)]);
     check(|_, files| footer(&mut files[0]).rows = None, &[("wrong footer", 1)]);
     check(|_, files| footer(&mut files[0]).dead_letters = 1, &[("wrong footer", 1)]);
