@@ -187,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn the_api_page_lists_every_code_with_its_status() {
+        let page = include_str!("../README.md");
+        for code in Code::ALL {
+            let Facts { name, status, .. } = code.facts();
+            let status = if code == Code::ClientGone { "" } else { status.as_str() };
+            let row = format!("| `{name}` |{}{status} |", if status.is_empty() { "" } else { " " });
+            assert!(page.contains(&row), "gateway/README.md has no row {row}");
+        }
+    }
+
+    #[test]
     fn server_errors_are_retriable_and_client_errors_are_not() {
         for code in Code::ALL {
             let facts = code.facts();
