@@ -34,8 +34,12 @@ fn produce(brokers: &str, topic: &str, events: std::ops::Range<usize>) {
 }
 
 fn sink(brokers: &str, topic: &str, lake: &Path) -> Sink {
+    sink_of_group(brokers, topic, topic, lake)
+}
+
+fn sink_of_group(brokers: &str, topic: &str, group: &str, lake: &Path) -> Sink {
     let lake = format!("file://{}", lake.display());
-    let flags = ["run", "--brokers", brokers, "--topic", topic, "--group", topic, "--lake", &lake];
+    let flags = ["run", "--brokers", brokers, "--topic", topic, "--group", group, "--lake", &lake];
     let more = ["--roll-interval", "300ms", "--admin", "127.0.0.1:0"];
     Sink::start(&[&flags[..], &more].concat(), &[("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s")])
 }
@@ -56,10 +60,12 @@ fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client")
 }
 
-fn stop(sink: Sink) {
+/// Ends a sink in an orderly way; returns what it said.
+fn stop(sink: Sink) -> String {
     sink.terminate();
     let (code, stderr) = sink.end();
     assert_eq!(code, Some(0), "{stderr}");
+    stderr
 }
 
 /// Two sinks share a topic; one is killed, the other takes over; then a third comes after somebody has changed the
@@ -89,6 +95,29 @@ fn killed_sinks_lose_and_double_nothing() {
     wait_for("the rows of the third sink", || rows(&lake).len() >= 7_000);
     stop(third);
     assert_exactly_once_in_order(&rows(&lake), 7_000);
+}
+
+/// Two groups each believe that all partitions are theirs, as a member does that has not noticed its loss: every file is
+/// raced for, and the loser of each race seeks.
+#[test]
+fn two_groups_on_one_lake_write_each_event_once() {
+    if kafka::left_out() {
+        return;
+    }
+    let brokers = Broker::shared().brokers();
+    let topic = Broker::shared().fresh_topic("sink-race", PARTITIONS.cast_unsigned());
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake");
+    std::fs::create_dir(&lake).expect("a folder");
+    let rivals = ["one", "two"].map(|group| sink_of_group(brokers, &topic, &format!("{topic}-{group}"), &lake));
+    for part in 0..20 {
+        produce(brokers, &topic, part * 200..(part + 1) * 200);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    wait_for("all rows", || rows(&lake).len() >= 4_000);
+    let said = rivals.map(stop);
+    assert!(said.iter().any(|said| said.contains("another writer created the file first")), "there was a race");
+    assert_exactly_once_in_order(&rows(&lake), 4_000);
 }
 
 #[test]

@@ -19,7 +19,8 @@ use crate::source::{CHUNK_BYTES, Chunk, Record};
 
 /// Messages are gathered for so long before a chunk that is not full is handed over.
 pub(super) const GATHER: Duration = Duration::from_millis(20);
-const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Polling waits for it, so it is short; a seek that takes longer is tried again.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
