@@ -34,14 +34,15 @@ fn produce(brokers: &str, topic: &str, events: std::ops::Range<usize>) {
 }
 
 fn sink(brokers: &str, topic: &str, lake: &Path) -> Sink {
-    sink_of_group(brokers, topic, topic, lake)
+    sink_of_group(brokers, topic, topic, "1000", lake)
 }
 
-fn sink_of_group(brokers: &str, topic: &str, group: &str, lake: &Path) -> Sink {
+fn sink_of_group(brokers: &str, topic: &str, group: &str, rows_max: &str, lake: &Path) -> Sink {
     let lake = format!("file://{}", lake.display());
     let flags = ["run", "--brokers", brokers, "--topic", topic, "--group", group, "--lake", &lake];
     let more = ["--roll-interval", "300ms", "--admin", "127.0.0.1:0"];
-    Sink::start(&[&flags[..], &more].concat(), &[("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s")])
+    let environment = [("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s"), ("FOOTFALL__SINK__ROLL_ROWS_MAX", rows_max)];
+    Sink::start(&[&flags[..], &more].concat(), &environment)
 }
 
 /// Says for the group, in Kafka's own book, that everything has been read.
@@ -98,7 +99,7 @@ fn killed_sinks_lose_and_double_nothing() {
 }
 
 /// Two groups each believe that all partitions are theirs, as a member does that has not noticed its loss: every file is
-/// raced for, and the loser of each race seeks.
+/// raced for, and the loser of each race seeks. They cut differently, or they would only make each other's files.
 #[test]
 fn two_groups_on_one_lake_write_each_event_once() {
     if kafka::left_out() {
@@ -109,7 +110,7 @@ fn two_groups_on_one_lake_write_each_event_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");
     std::fs::create_dir(&lake).expect("a folder");
-    let rivals = ["one", "two"].map(|group| sink_of_group(brokers, &topic, &format!("{topic}-{group}"), &lake));
+    let rivals = ["20", "33"].map(|rows| sink_of_group(brokers, &topic, &format!("{topic}-{rows}"), rows, &lake));
     for part in 0..20 {
         produce(brokers, &topic, part * 200..(part + 1) * 200);
         std::thread::sleep(Duration::from_millis(150));
