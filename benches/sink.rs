@@ -35,7 +35,10 @@ fn main() -> ExitCode {
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, FLOOR, brokers, topic, events, folder] => be_floor(brokers, topic, events, Path::new(folder)),
         _ if words.iter().any(|word| word == "--bench") => measure(),
-        _ => Err("measured by cargo bench only".into()),
+        _ => {
+            eprintln!("sink: measured by cargo bench only");
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
