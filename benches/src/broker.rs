@@ -6,7 +6,8 @@
 use std::{
     env, fmt,
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use event::Event;
@@ -99,9 +100,20 @@ impl Broker {
 
     /// Records in the topic, from its high watermarks.
     pub fn count(&self, topic: &str) -> KafkaResult<u64> {
-        let high = |partition| self.watcher.fetch_watermarks(topic, partition, PATIENCE).map(|(_, high)| high);
-        let sum = (0..PARTITIONS).map(high).sum::<KafkaResult<i64>>()?;
+        let sum = (0..PARTITIONS).map(|partition| self.high_watermark(topic, partition)).sum::<KafkaResult<i64>>()?;
         Ok(sum.cast_unsigned())
+    }
+
+    /// Asks again for a while: a broker may answer that it does not lead a partition which was only just made.
+    fn high_watermark(&self, topic: &str, partition: i32) -> KafkaResult<i64> {
+        let from = Instant::now();
+        loop {
+            match self.watcher.fetch_watermarks(topic, partition, PATIENCE) {
+                Ok((_, high)) => return Ok(high),
+                Err(error) if from.elapsed() > PATIENCE => return Err(error),
+                Err(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
     }
 
     /// Fills the topic with events of the seed, keyed by user. Says how many bytes the keys and values have, before
