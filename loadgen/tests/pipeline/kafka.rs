@@ -10,7 +10,7 @@ use rdkafka::{
 };
 
 use crate::load::{Load, Offer};
-use crate::service::{Service, free_port};
+use crate::service::{Service, folder, free_port};
 
 const PARTITIONS: u32 = 12;
 
@@ -26,7 +26,7 @@ fn killed_sinks_gateway_and_broker_lose_nothing() {
     if kafka::left_out() {
         return;
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder("kafka");
     let lake = folder.path().join("lake");
     std::fs::create_dir(&lake).expect("the test's folder is writable");
     let mut broker = Broker::start();

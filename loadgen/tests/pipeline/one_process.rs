@@ -2,12 +2,12 @@
 use std::time::Duration;
 
 use crate::load::{Load, Offer};
-use crate::service::{Service, free_port};
+use crate::service::{Service, folder, free_port};
 
 #[test]
 fn one_process_killed_ten_times_under_load_loses_nothing() {
     const KILLS: u32 = 10;
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder("one-process");
     let gateway_port = free_port();
     let data = folder.path().join("data");
     let arguments = ["--data", data.to_str().expect("UTF-8"), "--listen", &format!("127.0.0.1:{gateway_port}")];

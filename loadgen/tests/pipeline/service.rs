@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 /// One of the workspace's binaries. `cargo test --workspace` builds them all beside the load generator's.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_footfall-loadgen")).with_file_name(name);
@@ -15,6 +17,20 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         beside.display()
     );
     beside
+}
+
+/// A new folder for one test, deleted with it; or one below `FOOTFALL_TEST_FOLDER`, kept so that others can look at the lake.
+pub(crate) fn folder(test: &str) -> TempDir {
+    match std::env::var_os("FOOTFALL_TEST_FOLDER") {
+        None => tempfile::tempdir().expect("a temporary folder"),
+        Some(parent) => {
+            let prefix = format!("{test}-");
+            let mut folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("a writable folder");
+            folder.disable_cleanup(true);
+            eprintln!("kept: {}", folder.path().display());
+            folder
+        }
+    }
 }
 
 /// A port that was free a moment ago. A service that is killed and restarted must come back on the same one.
