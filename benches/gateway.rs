@@ -73,12 +73,11 @@ fn measure() -> Result<(), Box<dyn Error>> {
             let program = &programs[turn];
             let mut session = None;
             group.bench_function(format!("{}/{}", program.name, round + 1), |bencher| {
-                bencher.iter_custom(|events| {
-                    let session = session.get_or_insert_with(|| {
-                        Session::start(&broker, program, case, &bodies).unwrap_or_else(|error| void(program, &*error))
-                    });
-                    session.sample(events).unwrap_or_else(|error| void(program, &*error))
+                // Outside of what criterion times: it estimates from the first sample how many events a sample takes.
+                let session = session.get_or_insert_with(|| {
+                    Session::start(&broker, program, case, &bodies).unwrap_or_else(|error| void(program, &*error))
                 });
+                bencher.iter_custom(|events| session.sample(events).unwrap_or_else(|error| void(program, &*error)));
             });
             if let Some(session) = session {
                 runs.push(session.finish(&name, round).unwrap_or_else(|error| void(program, &*error)));
