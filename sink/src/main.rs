@@ -120,7 +120,7 @@ async fn run(config: Config) -> Result<(), Failure> {
     let ended = CancellationToken::new();
     let serving = tokio::spawn(admin::serve(listener, admin, ended.clone()));
     cli::announce(format!("admin http://{address}"));
-    let store = Store::open(&config.sink.lake).map_err(Failure::environment)?;
+    let store = Store::open(&config.sink.lake)?;
     let source = Source::kafka(&config.kafka, &config.sink.topic);
     let result = sink::run(config.sink, source, store, metrics, &health, shutdown).await;
     ended.cancel();

@@ -15,6 +15,7 @@ use object_store::{
     Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory,
     path::Path,
 };
+use operator::Failure;
 use url::Url;
 
 use crate::object_path;
@@ -45,6 +46,15 @@ pub enum StoreError {
          If-None-Match, or switch it on"
     )]
     NotExclusive { url: String, how: &'static str },
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        match error {
+            StoreError::Url { .. } => Failure::config(error),
+            error => Failure::environment(error),
+        }
+    }
 }
 
 /// Creates that race for one key in the boot probe.

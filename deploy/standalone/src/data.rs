@@ -23,7 +23,7 @@ pub struct Data {
 pub fn open(settings: &Settings) -> Result<Data, Failure> {
     make(&settings.data)?;
     let journal = Journal::open(settings.data.join("journal"), settings.journal_options()).map_err(refused)?;
-    let store = Store::open(&settings.sink().lake).map_err(Failure::environment)?;
+    let store = Store::open(&settings.sink().lake)?;
     Ok(Data { journal, store })
 }
 

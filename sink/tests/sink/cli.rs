@@ -25,6 +25,13 @@ fn wrong_settings_exit_64() {
         &["`--roll-interval`", "expected a duration"],
     );
     check(&["run", "--lak", "x"], &[], 64, &["--lak"]);
+    let admin = ["--admin", "127.0.0.1:0"];
+    check(
+        &[&["run", "--brokers", NO_BROKER, "--lake", "ftp://x"], &admin[..]].concat(),
+        &[],
+        64,
+        &["ftp://x", "s3://"],
+    );
     let flags = ["run", "--lake", "memory:///", "--brokers", NO_BROKER];
     check(&flags, &[("FOOTFALL__SINK__ROLL_BITES_MAX", "1")], 64, &["ROLL_BITES_MAX"]);
     check(
