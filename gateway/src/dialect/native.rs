@@ -57,7 +57,11 @@ fn array_closely(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
     sonic_rs::from_str::<Raw<'_>>(text).map_err(|error| malformed(&error))?;
     for element in sonic_rs::to_array_iter(text) {
         let element = element.map_err(|error| malformed(&error))?;
-        one(element.as_raw_str(), intake)?;
+        let json = element.as_raw_str();
+        match sonic_rs::from_str::<Draft<'_>>(json) {
+            Ok(draft) => intake.take(draft)?,
+            Err(_) => intake.refuse(object::why_not(json))?,
+        }
     }
     Ok(())
 }
@@ -65,12 +69,8 @@ fn array_closely(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
 fn object_or_lines(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
     match sonic_rs::from_str::<Draft<'_>>(text) {
         Ok(draft) => intake.take(draft),
-        Err(error) if memchr::memchr(b'\n', text.as_bytes()).is_none() || is_json(text) => {
-            if !is_json(text) {
-                return Err(malformed(&error));
-            }
-            one(text, intake)
-        }
+        Err(_) if is_json(text) => intake.refuse(object::why_not(text)),
+        Err(error) if memchr::memchr(b'\n', text.as_bytes()).is_none() => Err(malformed(&error)),
         Err(error) => lines(text, intake, &error),
     }
 }
@@ -87,7 +87,7 @@ fn lines(text: &str, intake: &mut Intake<'_>, error: &sonic_rs::Error) -> Result
             }
             Err(_) if is_json(line) => {
                 any_json = true;
-                one(line, intake)?;
+                intake.refuse(object::why_not(line))?;
             }
             Err(_) => intake.refuse(Rejection::new(Code::MalformedJson, "the line is not JSON: correct it"))?,
         }
@@ -97,14 +97,6 @@ fn lines(text: &str, intake: &mut Intake<'_>, error: &sonic_rs::Error) -> Result
 
 fn is_json(text: &str) -> bool {
     sonic_rs::from_str::<Raw<'_>>(text).is_ok()
-}
-
-/// Takes one event whose text is JSON, or says what is wrong with it.
-fn one(json: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
-    match sonic_rs::from_str::<Draft<'_>>(json) {
-        Ok(draft) => intake.take(draft),
-        Err(_) => intake.refuse(object::why_not(json)),
-    }
 }
 
 /// Takes the elements of an array one by one, so that only one draft exists at a time.
