@@ -6,6 +6,9 @@
 
 use object_store::path::Path;
 
+/// Data files lie here.
+const EVENTS: &str = "events";
+
 /// One partition of one topic: the owner of a chain of files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chain {
@@ -23,7 +26,7 @@ impl Chain {
 
     /// Folder of the data files.
     pub(crate) fn files(&self, root: &Path) -> Path {
-        self.folder(root, "events")
+        self.folder(root, EVENTS)
     }
 
     /// The data file that starts at an offset.
@@ -48,8 +51,17 @@ impl Chain {
     }
 
     fn folder(&self, root: &Path, kind: &str) -> Path {
-        root.clone().join(kind).join(format!("topic={}", self.topic)).join(format!("partition={:05}", self.partition))
+        topic(root, kind, &self.topic).join(format!("partition={:05}", self.partition))
     }
+}
+
+/// Folder of the data files of all partitions of a topic.
+pub fn files(root: &Path, topic_name: &str) -> Path {
+    topic(root, EVENTS, topic_name)
+}
+
+fn topic(root: &Path, kind: &str, name: &str) -> Path {
+    root.clone().join(kind).join(format!("topic={name}"))
 }
 
 /// Objects of the boot probe lie here, where no reader looks.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use gateway::config::GatewaySettings;
+use gateway::config::{AdminSettings, GatewaySettings};
 use operator::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -29,14 +29,6 @@ pub struct JournalSettings {
     pub queue_bytes_max: usize,
 }
 
-/// `[admin]`: console, health and metrics.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AdminSettings {
-    /// Where to listen for the operator, `HOST:PORT`; port 0 takes a free one.
-    pub listen: String,
-}
-
 /// More partitions mean more, smaller files; one process gains nothing from many.
 const PARTITIONS: u32 = 4;
 const PARTITIONS_MAX: u32 = 1024;
@@ -57,12 +49,6 @@ impl Default for JournalSettings {
     fn default() -> JournalSettings {
         let journal = journal::Options::new(PARTITIONS);
         JournalSettings { partitions: journal.partitions, queue_bytes_max: journal.queue_bytes_max }
-    }
-}
-
-impl Default for AdminSettings {
-    fn default() -> AdminSettings {
-        AdminSettings { listen: "127.0.0.1:8081".to_owned() }
     }
 }
 

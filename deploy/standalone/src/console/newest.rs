@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
-use sink::Store;
+use sink::{Store, object_path};
 
 /// Rows shown.
 const ROWS_MAX: usize = 20;
@@ -64,7 +64,7 @@ pub(super) struct Newest {
 
 impl Newest {
     pub(super) fn new(store: Store, topic: &str) -> Newest {
-        let folder = store.root().clone().join("events").join(format!("topic={topic}"));
+        let folder = object_path::files(store.root(), topic);
         Newest { store, folder, known: Mutex::default() }
     }
 
