@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn the_api_page_lists_every_code_with_its_status() {
-        let page = include_str!("../README.md");
+        let page = include_str!("../../docs/api.md");
         for code in Code::ALL {
             let Facts { name, status, .. } = code.facts();
             let status = if code == Code::ClientGone { "" } else { status.as_str() };
             let row = format!("| `{name}` |{}{status} |", if status.is_empty() { "" } else { " " });
-            assert!(page.contains(&row), "gateway/README.md has no row {row}");
+            assert!(page.contains(&row), "docs/api.md has no row {row}");
         }
     }
 
