@@ -12,6 +12,7 @@ use crate::{
     config::IpPolicy,
     dialect::{Draft, Field, Raw, Text},
     rejection::{Code, EventRejection, Rejection},
+    routes::Routes,
 };
 
 /// A buffer of this size may stay with its thread; a larger one is given back after the request that needed it.
@@ -32,6 +33,7 @@ pub(crate) struct Batch {
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     index: u32,
+    topic: u16,
     key_end: usize,
     end: usize,
 }
@@ -41,6 +43,8 @@ struct Bounds {
 pub(crate) struct Record<'a> {
     /// Position of the event in the request.
     pub(crate) index: u32,
+    /// Number of the topic it goes to, see [`Routes::topics`].
+    pub(crate) topic: u16,
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
 }
@@ -54,6 +58,8 @@ pub(crate) struct Origin<'a> {
     /// As far as the policy keeps it.
     pub(crate) ip: Option<&'a str>,
     pub(crate) ip_policy: IpPolicy,
+    /// The log's.
+    pub(crate) routes: &'a Routes,
 }
 
 /// What a request may hold.
@@ -90,7 +96,7 @@ impl Batch {
             let key = &self.bytes[start..bounds.key_end];
             let value = &self.bytes[bounds.key_end..bounds.end];
             start = bounds.end;
-            Record { index: bounds.index, key, value }
+            Record { index: bounds.index, topic: bounds.topic, key, value }
         })
     }
 
@@ -210,7 +216,8 @@ impl Batch {
             let message = format!("the event has {bytes} bytes where {bytes_max} are allowed: send less");
             return Err(Rejection::new(Code::EventTooLarge, message));
         }
-        self.records.push(Bounds { index, key_end, end: self.bytes.len() });
+        let topic = origin.routes.topic(event.source, event.kind);
+        self.records.push(Bounds { index, topic, key_end, end: self.bytes.len() });
         Ok(())
     }
 }

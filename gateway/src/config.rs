@@ -15,6 +15,7 @@ use crate::arrival;
 pub struct Settings {
     pub gateway: GatewaySettings,
     pub kafka: KafkaSettings,
+    pub routes: Vec<RouteSettings>,
     pub admin: AdminSettings,
 }
 
@@ -84,6 +85,19 @@ pub struct KafkaSettings {
     pub client: BTreeMap<String, String>,
 }
 
+/// `[[routes]]`: a topic for a source or a type of events. The first that fits counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteSettings {
+    /// Events of this source only.
+    pub source: Option<String>,
+    /// Events of this type only.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Where they go instead of `kafka.topic`.
+    pub topic: String,
+}
+
 /// `[admin]`: health and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,7 +133,12 @@ pub enum ConfigError {
     OutOfRange { key: &'static str, value: u64, rule: &'static str },
     #[error("{key} is empty: {rule}")]
     Empty { key: &'static str, rule: &'static str },
+    #[error("routes[{index}] {problem}")]
+    Route { index: usize, problem: &'static str },
 }
+
+/// Each is looked at for every event that no earlier one fits.
+const ROUTES_MAX: usize = 1000;
 
 impl Default for GatewaySettings {
     fn default() -> GatewaySettings {
@@ -185,6 +204,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.gateway.check()?;
         self.kafka.check()?;
+        check_routes(&self.routes)?;
         let (message, request) = (self.kafka.message_timeout, self.gateway.request_timeout);
         if message >= request {
             return Err(ConfigError::MessageOutlivesRequest { message: message.into(), request: request.into() });
@@ -222,6 +242,25 @@ impl KafkaSettings {
         }
         Ok(())
     }
+}
+
+fn check_routes(routes: &[RouteSettings]) -> Result<(), ConfigError> {
+    let topic_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    for (index, route) in routes.iter().enumerate() {
+        let problem = match route {
+            _ if index == ROUTES_MAX => "is one too many: 1000 routes are allowed",
+            RouteSettings { source: None, kind: None, .. } => {
+                "names neither source nor type, so it would take everything: set kafka.topic instead"
+            }
+            RouteSettings { topic, .. } if topic.is_empty() => "has no topic: name one",
+            RouteSettings { topic, .. } if topic.len() > 249 || !topic.chars().all(topic_char) => {
+                "has a topic that Kafka does not allow: use at most 249 of a-z, A-Z, 0-9, '.', '_' and '-'"
+            }
+            _ => continue,
+        };
+        return Err(ConfigError::Route { index, problem });
+    }
+    Ok(())
 }
 
 fn range(
@@ -262,5 +301,13 @@ mod tests {
         check(|s| s.kafka.partitions = -3, &["kafka.partitions"]);
         check(|s| s.kafka.topic.clear(), &["kafka.topic"]);
         check(|s| s.gateway.source.clear(), &["gateway.source"]);
+        let route = |kind: Option<&str>, topic: &str| RouteSettings {
+            source: None,
+            kind: kind.map(str::to_owned),
+            topic: topic.to_owned(),
+        };
+        check(|s| s.routes = vec![route(Some("click"), "clicks"), route(None, "all")], &["routes[1]", "kafka.topic"]);
+        check(|s| s.routes = vec![route(Some("click"), "")], &["routes[0] has no topic"]);
+        check(|s| s.routes = vec![route(Some("click"), "a/b")], &["routes[0]"]);
     }
 }

@@ -98,6 +98,7 @@ fn append(
             user_agent: headers.get(USER_AGENT).and_then(|agent| str::from_utf8(agent.as_bytes()).ok()),
             ip: client.ip.as_deref(),
             ip_policy: gateway.ip_policy,
+            routes: gateway.log.routes(),
         };
         let mut intake = batch.open(origin, gateway.batch_bound);
         native::parse(body, &mut intake)?;

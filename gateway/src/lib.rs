@@ -40,6 +40,8 @@ pub mod rejection;
 mod reply;
 /// The route table.
 mod router;
+/// Which topic an event goes to.
+mod routes;
 /// Connections, their cap and their timeouts; the drain.
 mod server;
 /// One step alone, for the benches.

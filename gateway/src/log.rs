@@ -13,11 +13,19 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::kafka::KafkaError;
 use self::{journal::JournalLog, kafka::KafkaLog};
-use crate::{batch::Batch, config::KafkaSettings, rejection::Code};
+use crate::{
+    batch::Batch,
+    config::{KafkaSettings, RouteSettings},
+    rejection::Code,
+    routes::Routes,
+};
 
 /// Where accepted events become durable.
 #[derive(Debug)]
-pub struct Log(Kind);
+pub struct Log {
+    kind: Kind,
+    routes: Routes,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -72,20 +80,27 @@ pub(crate) enum Availability {
 impl Log {
     /// The local journal.
     pub fn journal(journal: ::journal::Journal) -> Log {
-        Log(Kind::Journal(JournalLog::new(journal)))
+        Log { kind: Kind::Journal(JournalLog::new(journal)), routes: Routes::NONE }
     }
 
-    /// Connects to Kafka and makes sure that the topic is there. Blocks while it asks the brokers.
+    /// Connects to Kafka and makes sure that the topics are there. Blocks while it asks the brokers.
     ///
     /// # Errors
-    /// The brokers do not answer, the topic is missing, or a setting is refused.
-    pub fn kafka(settings: &KafkaSettings) -> Result<Log, KafkaError> {
-        Ok(Log(Kind::Kafka(KafkaLog::connect(settings)?)))
+    /// The brokers do not answer, a topic is missing, or a setting is refused.
+    pub fn kafka(settings: &KafkaSettings, routes: &[RouteSettings]) -> Result<Log, KafkaError> {
+        let routes = Routes::new(&settings.topic, routes);
+        let kind = Kind::Kafka(KafkaLog::connect(settings, routes.topics())?);
+        Ok(Log { kind, routes })
+    }
+
+    /// The topics of the log, and which event goes to which. The journal is a log of one topic.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// What the reply says about where events are durable; nothing if it is the broker.
     pub(crate) fn durability(&self) -> Option<&'static str> {
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(_) => None,
             Kind::Journal(_) => Some("journal"),
         }
@@ -93,14 +108,14 @@ impl Log {
 
     /// Cheap: asked for every request.
     pub(crate) fn is_up(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(log) => log.is_up(),
             Kind::Journal(log) => log.is_up(),
         }
     }
 
     pub(crate) fn availability(&self) -> Availability {
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(log) => log.availability(),
             Kind::Journal(log) => log.availability(),
         }
@@ -108,7 +123,7 @@ impl Log {
 
     /// Largest value that the log takes, in bytes.
     pub(crate) fn value_bytes_max(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(log) => log.value_bytes_max(),
             Kind::Journal(_) => usize::MAX,
         }
@@ -117,7 +132,7 @@ impl Log {
     /// Hands the records over in their order, before this returns. From then on they may become durable.
     pub(crate) fn append(&self, batch: &Batch, received_at_us: i64) -> Sent {
         let users = delivery::users(batch);
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(log) => {
                 let (pending, unsent) = log.append(batch, received_at_us);
                 Sent { pending: Pending::Kafka(pending), users, unsent }
@@ -131,7 +146,7 @@ impl Log {
 
     /// Records handed over and not acknowledged yet.
     pub(crate) fn queue_records(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Kafka(log) => log.queue_records(),
             Kind::Journal(_) => 0,
         }

@@ -36,8 +36,8 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown::on_signal();
     let listener = operator::bind(settings.gateway.listen.as_str())?;
     let admin_listener = operator::bind(settings.admin.listen.as_str())?;
-    let kafka = settings.kafka.clone();
-    let log = tokio::task::spawn_blocking(move || Log::kafka(&kafka))
+    let (kafka, routes) = (settings.kafka.clone(), settings.routes.clone());
+    let log = tokio::task::spawn_blocking(move || Log::kafka(&kafka, &routes))
         .await
         .expect("connecting does not panic")
         .map_err(failure)?;

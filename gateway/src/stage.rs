@@ -7,6 +7,7 @@ use crate::{
     batch::{Batch, Bound, Origin},
     config::IpPolicy,
     dialect::native,
+    routes::Routes,
 };
 
 /// A batch that is used for one body after the other, as a gateway's thread does.
@@ -22,6 +23,7 @@ impl Stage {
             user_agent: None,
             ip: Some("127.0.0.0"),
             ip_policy: IpPolicy::Truncated,
+            routes: &Routes::NONE,
         };
         let bound = Bound { events_max: u32::MAX, event_bytes_max: usize::MAX };
         native::parse(body, &mut self.0.open(origin, bound)).ok()?;

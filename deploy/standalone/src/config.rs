@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use gateway::config::{AdminSettings, GatewaySettings};
+use gateway::config::{AdminSettings, GatewaySettings, RouteSettings};
 use operator::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub sink: sink::Settings,
     pub journal: JournalSettings,
     pub admin: AdminSettings,
+    /// Refused: the journal is a log of one topic.
+    pub routes: Vec<RouteSettings>,
 }
 
 /// `[journal]`: the log in this process.
@@ -41,6 +43,7 @@ impl Default for Settings {
             sink: sink::Settings::default(),
             journal: JournalSettings::default(),
             admin: AdminSettings::default(),
+            routes: Vec::new(),
         }
     }
 }
@@ -77,6 +80,11 @@ impl Settings {
         if !(1..=PARTITIONS_MAX).contains(&self.journal.partitions) {
             let partitions = self.journal.partitions;
             return Err(Failure::config(format!("journal.partitions is {partitions}: choose 1 to {PARTITIONS_MAX}")));
+        }
+        if !self.routes.is_empty() {
+            let line = "routes send events to other topics, and the journal of one process is a single topic: leave out \
+                        [[routes]], or run footfall-gateway with Kafka";
+            return Err(Failure::config(line));
         }
         self.gateway.check().map_err(Failure::config)?;
         self.sink().check().map_err(Failure::config)

@@ -42,7 +42,8 @@ pub(super) struct KafkaLog {
 
 struct Shared {
     producer: BaseProducer<Reports>,
-    topic: String,
+    /// By number; the main one first.
+    topics: Vec<String>,
     value_bytes_max: usize,
     ending: AtomicBool,
 }
@@ -54,18 +55,18 @@ struct Reports {
 }
 
 impl KafkaLog {
-    pub(super) fn connect(settings: &KafkaSettings) -> Result<KafkaLog, KafkaError> {
+    pub(super) fn connect(settings: &KafkaSettings, topics: &[String]) -> Result<KafkaLog, KafkaError> {
         let config = boot::client_config(settings)?;
         let reports = Reports { tickets: Tickets::default(), link: Link::default() };
         let producer: BaseProducer<Reports> = config.create_with_context(reports).map_err(KafkaError::setting)?;
-        boot::ensure_topic(&producer, &config, settings)?;
-        let value_bytes_max = boot::value_bytes_max(&config, &settings.topic);
-        let topic = settings.topic.clone();
-        let shared = Arc::new(Shared { producer, topic, value_bytes_max, ending: AtomicBool::new(false) });
+        boot::ensure_topics(&producer, &config, settings, topics)?;
+        let value_bytes_max = boot::value_bytes_max(&config, topics);
+        let topics = topics.to_vec();
+        let shared = Arc::new(Shared { producer, topics, value_bytes_max, ending: AtomicBool::new(false) });
         let mut log = KafkaLog { shared: shared.clone(), threads: Vec::new() };
         log.threads.push(spawn("kafka-reports", &shared, |shared| shared.producer.poll(NAP))?);
         let prober =
-            spawn("kafka-link", &shared, |shared| shared.reports().link.watch(&shared.producer, &shared.topic))?;
+            spawn("kafka-link", &shared, |shared| shared.reports().link.watch(&shared.producer, &shared.topics[0]))?;
         shared.reports().link.watched_by(prober.thread().clone());
         log.threads.push(prober);
         Ok(log)
@@ -96,7 +97,7 @@ impl KafkaLog {
         let mut stopped = None;
         for record in records {
             let refused = stopped.or_else(|| {
-                let message = BaseRecord::with_opaque_to(&self.shared.topic, ticket.opaque(record.index))
+                let message = BaseRecord::with_opaque_to(self.shared.topic(record.topic), ticket.opaque(record.index))
                     .key(record.key)
                     .payload(record.value)
                     .timestamp(received_at_us / 1000);
@@ -127,11 +128,15 @@ impl Shared {
     fn reports(&self) -> &Reports {
         self.producer.context()
     }
+
+    fn topic(&self, number: u16) -> &str {
+        &self.topics[usize::from(number)]
+    }
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Shared").field("topics", &self.topics).finish_non_exhaustive()
     }
 }
 

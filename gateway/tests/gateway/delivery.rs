@@ -16,7 +16,7 @@ const TOPIC: &str = "events";
 #[test]
 fn no_answer_comes_before_the_acknowledgement() {
     let cluster = mock(TOPIC, 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC)).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     cluster.broker_round_trip_time(1, Duration::from_secs(2)).unwrap();
@@ -37,7 +37,7 @@ fn no_answer_comes_before_the_acknowledgement() {
 #[test]
 fn the_deadline_answers_where_the_log_does_not() {
     let cluster = mock(TOPIC, 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC)).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC), &[]).unwrap();
     let gateway = Gateway::start(log, |settings| settings.request_timeout = Duration::from_millis(500));
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     cluster.broker_round_trip_time(1, Duration::from_secs(3)).unwrap();
@@ -60,7 +60,7 @@ fn after_a_failed_event_a_users_later_events_have_failed_too() {
     // One record to a request of its own, so that one of them can fail.
     let client = [("batch.num.messages".to_owned(), "1".to_owned()), ("max.in.flight".to_owned(), "1".to_owned())];
     let settings = KafkaSettings { client: client.into(), ..kafka_settings(&cluster.bootstrap_servers(), TOPIC) };
-    let gateway = Gateway::start(Log::kafka(&settings).unwrap(), |_| {});
+    let gateway = Gateway::start(Log::kafka(&settings, &[]).unwrap(), |_| {});
     assert_eq!(gateway.post(event("warm", 0)).status, 200);
     use RDKafkaRespErr::{RD_KAFKA_RESP_ERR_INVALID_RECORD as REFUSED, RD_KAFKA_RESP_ERR_NO_ERROR as FINE};
     cluster.request_errors(RDKafkaApiKey::Produce, &[FINE, FINE, REFUSED, FINE, FINE, FINE]);
@@ -81,7 +81,7 @@ fn nothing_follows_an_event_that_the_queue_had_no_room_for() {
     let cluster = mock(TOPIC, 4);
     let client = [("queue.buffering.max.messages".to_owned(), "5".to_owned())];
     let settings = KafkaSettings { client: client.into(), ..kafka_settings(&cluster.bootstrap_servers(), TOPIC) };
-    let gateway = Gateway::start(Log::kafka(&settings).unwrap(), |_| {});
+    let gateway = Gateway::start(Log::kafka(&settings, &[]).unwrap(), |_| {});
     let events: Vec<String> = (0..8).map(|n| event(n % 2, n)).collect();
     let reply = gateway.post(array(&events));
     assert_eq!((reply.status, reply.code().as_deref()), (503, Some("delivery_unknown")), "{reply:?}");
@@ -105,7 +105,7 @@ fn nothing_follows_an_event_that_the_queue_had_no_room_for() {
 #[test]
 fn bytes_in_flight_are_bounded_and_what_does_not_fit_is_refused_at_once() {
     let cluster = mock(TOPIC, 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC)).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC), &[]).unwrap();
     let gateway = Gateway::start(log, |settings| settings.in_flight_bytes_max = 1000);
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     cluster.broker_round_trip_time(1, Duration::from_secs(2)).unwrap();
@@ -127,7 +127,7 @@ fn bytes_in_flight_are_bounded_and_what_does_not_fit_is_refused_at_once() {
 #[test]
 fn a_client_that_goes_away_is_booked() {
     let cluster = mock(TOPIC, 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC)).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), TOPIC), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     cluster.broker_round_trip_time(1, Duration::from_secs(2)).unwrap();

@@ -9,7 +9,7 @@ use crate::harness::{Gateway, array, event, kafka_settings, mock, request, until
 #[test]
 fn requests_in_flight_are_answered_and_new_ones_find_no_one() {
     let cluster = mock("events", 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events")).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events"), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     let mut idle = gateway.connect();
     assert_eq!(idle.post(event("u", 0)).status, 200);
@@ -32,7 +32,7 @@ fn requests_in_flight_are_answered_and_new_ones_find_no_one() {
 #[test]
 fn a_request_that_begins_during_the_drain_is_sent_elsewhere() {
     let cluster = mock("events", 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events")).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events"), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     let mut client = gateway.connect();
@@ -52,7 +52,7 @@ fn a_request_that_begins_during_the_drain_is_sent_elsewhere() {
 #[test]
 fn the_drain_ends_at_its_timeout() {
     let cluster = mock("events", 4);
-    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events")).unwrap();
+    let log = Log::kafka(&kafka_settings(&cluster.bootstrap_servers(), "events"), &[]).unwrap();
     let gateway = Gateway::start(log, |settings| settings.drain_timeout = Duration::from_millis(300));
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     let mut stuck = gateway.connect();

@@ -19,3 +19,5 @@ mod harness;
 mod order;
 /// Kafka goes and comes back.
 mod outage;
+/// Topics beside the main one.
+mod topics;

@@ -16,8 +16,8 @@ use crate::harness::{Client, Gateway, PATIENCE, array, event, kafka_settings, la
 
 /// What a record says: partition, key, event id, timestamp in milliseconds, received_at in microseconds.
 pub(crate) struct Found {
-    partition: i32,
-    key: String,
+    pub(crate) partition: i32,
+    pub(crate) key: String,
     pub(crate) event_id: String,
     timestamp_ms: i64,
     received_at_us: i64,
@@ -84,7 +84,7 @@ fn a_users_events_are_in_order_and_in_the_users_partition() {
     const PARTITIONS: i32 = 12;
     let broker = kafka::Broker::shared();
     let topic = broker.fresh_topic("gateway-order", PARTITIONS as u32);
-    let log = Log::kafka(&kafka_settings(broker.brokers(), &topic)).unwrap();
+    let log = Log::kafka(&kafka_settings(broker.brokers(), &topic), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     let address = gateway.address;
     let senders: Vec<_> = (0..8)
@@ -122,11 +122,11 @@ fn a_topic_is_made_only_when_asked() {
     }
     let broker = kafka::Broker::shared();
     let mut settings = kafka_settings(broker.brokers(), "gateway-made");
-    let error = Log::kafka(&settings).expect_err("the topic is missing").to_string();
+    let error = Log::kafka(&settings, &[]).expect_err("the topic is missing").to_string();
     assert!(error.contains("gateway-made") && error.contains("--create-topics"), "{error}");
     settings.create_topics = true;
     settings.partitions = 5;
-    let gateway = Gateway::start(Log::kafka(&settings).expect("the topic is made"), |_| {});
+    let gateway = Gateway::start(Log::kafka(&settings, &[]).expect("the topic is made"), |_| {});
     let large = large_event("u", (1 << 20) - 500);
     assert_eq!(gateway.post(&large).status, 200, "a topic of ours takes the largest event");
     let users: Vec<String> = (0..50).map(|user| event(user, 0)).collect();
@@ -137,7 +137,7 @@ fn a_topic_is_made_only_when_asked() {
     gateway.stop();
 
     let topic = broker.fresh_topic("gateway-small", 1);
-    let gateway = Gateway::start(Log::kafka(&kafka_settings(broker.brokers(), &topic)).unwrap(), |_| {});
+    let gateway = Gateway::start(Log::kafka(&kafka_settings(broker.brokers(), &topic), &[]).unwrap(), |_| {});
     let reply = gateway.post(array(&[event("u", 1), large]));
     assert_eq!((reply.status, reply.rejected()), (200, [(1, "event_too_large".to_owned())].into()), "{reply:?}");
     gateway.stop();

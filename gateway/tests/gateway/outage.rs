@@ -21,7 +21,7 @@ fn a_stopped_broker_is_a_quick_503_and_a_started_one_is_found_again() {
     }
     let mut broker = kafka::Broker::start();
     broker.create_topic("events", 3);
-    let log = Log::kafka(&kafka_settings(broker.brokers(), "events")).unwrap();
+    let log = Log::kafka(&kafka_settings(broker.brokers(), "events"), &[]).unwrap();
     let gateway = Gateway::start(log, |_| {});
     assert_eq!(gateway.post(event("u", 0)).status, 200);
     broker.kill();
@@ -65,7 +65,7 @@ fn a_broker_killed_under_load_loses_and_reorders_nothing() {
     }
     let mut broker = kafka::Broker::start();
     broker.create_topic("events", 3);
-    let gateway = Gateway::start(Log::kafka(&kafka_settings(broker.brokers(), "events")).unwrap(), |_| {});
+    let gateway = Gateway::start(Log::kafka(&kafka_settings(broker.brokers(), "events"), &[]).unwrap(), |_| {});
     let (address, stop) = (gateway.address, AtomicBool::new(false));
     let sent: Vec<(usize, usize)> = std::thread::scope(|scope| {
         let senders: Vec<_> = (0..4)

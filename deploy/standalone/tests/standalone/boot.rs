@@ -29,9 +29,11 @@ fn a_bad_flag_key_or_value_is_a_configuration_error() {
     check(&run(&dir, &["--config", "/nonexistent.toml"]), 64, &["cannot read the settings file /nonexistent.toml"]);
     let file = data.path().join("footfall.toml");
     std::fs::write(&file, "[gateway]\nsorce = 'web'\n").expect("written");
-    let file = file.to_str().expect("UTF-8");
-    check(&run(&dir, &["--config", file]), 64, &["unknown key `gateway.sorce`", file, "source"]);
-    check(&run(&dir, &["--config", file, "--check-config"]), 64, &["unknown key `gateway.sorce`"]);
+    let path = file.to_str().expect("UTF-8");
+    check(&run(&dir, &["--config", path]), 64, &["unknown key `gateway.sorce`", path, "source"]);
+    check(&run(&dir, &["--config", path, "--check-config"]), 64, &["unknown key `gateway.sorce`"]);
+    std::fs::write(&file, "[[routes]]\ntype = 'click'\ntopic = 'clicks'\n").expect("written");
+    check(&run(&dir, &["--config", path, "--check-config"]), 64, &["leave out [[routes]]", "footfall-gateway"]);
     assert!(!dir.exists(), "nothing was touched");
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     batch::{Batch, Bound, Origin},
     config::IpPolicy,
+    routes::Routes,
 };
 
 const RECEIVED_AT_US: i64 = 1_767_323_045_678_000;
@@ -20,6 +21,7 @@ fn outcome(body: &[u8], events_max: u32) -> Result<String, &'static str> {
         user_agent: Some("agent"),
         ip: Some("192.0.2.0"),
         ip_policy: IpPolicy::Truncated,
+        routes: &Routes::NONE,
     };
     let mut intake = batch.open(origin, Bound { events_max, event_bytes_max: 1 << 20 });
     parse(body, &mut intake).map_err(|rejection| rejection.code.facts().name)?;
@@ -182,6 +184,7 @@ fn defaults_fill_what_the_sender_left_out() {
         user_agent: Some("agent/1"),
         ip: Some("192.0.2.0"),
         ip_policy: IpPolicy::Truncated,
+        routes: &Routes::NONE,
     };
     parse(body.as_bytes(), &mut batch.open(origin, Bound { events_max: 9, event_bytes_max: 9999 })).expect("valid");
     let value = batch.records().next().expect("one record").value.to_vec();
@@ -205,6 +208,7 @@ fn properties_are_kept_as_they_came() {
             user_agent: None,
             ip: None,
             ip_policy: IpPolicy::None,
+            routes: &Routes::NONE,
         };
         parse(body.as_bytes(), &mut batch.open(origin, Bound { events_max: 9, event_bytes_max: 9999 })).expect("valid");
         let value = batch.records().next().expect("one record").value.to_vec();

@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use futures::executor::block_on;
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::{KafkaError as Error, RDKafkaErrorCode},
     producer::{BaseProducer, Producer, ProducerContext},
@@ -98,40 +98,65 @@ pub(super) fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, Ka
     Ok(config)
 }
 
-/// Makes sure that the brokers answer and the topic is there.
-pub(super) fn ensure_topic<C: ProducerContext>(
+/// Makes sure that the brokers answer and the topics are there; `topics` begins with the main one.
+pub(super) fn ensure_topics<C: ProducerContext>(
     producer: &BaseProducer<C>,
     config: &ClientConfig,
     settings: &KafkaSettings,
+    topics: &[String],
 ) -> Result<(), KafkaError> {
-    let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
+    let brokers = &settings.brokers;
     // All topics are asked for, since asking for one by name may create it, with the broker's defaults.
     let metadata = producer
         .client()
         .fetch_metadata(None, PATIENCE)
         .map_err(|reason| KafkaError::Unreachable { brokers: brokers.clone(), reason })?;
-    match metadata.topics().iter().find(|found| found.name() == topic) {
-        Some(found) => match found.error() {
-            Some(reason) => Err(KafkaError::TopicBroken { topic, reason: reason.into() }),
-            None => Ok(()),
-        },
-        None if settings.create_topics => create_topic(config, settings),
-        None => Err(KafkaError::TopicMissing { topic, brokers }),
+    let mut main_partitions = None;
+    for topic in topics {
+        let wanted = main_partitions.unwrap_or(settings.partitions);
+        let partitions = match metadata.topics().iter().find(|found| found.name() == topic) {
+            Some(found) => match found.error() {
+                Some(reason) => return Err(KafkaError::TopicBroken { topic: topic.clone(), reason: reason.into() }),
+                None => i32::try_from(found.partitions().len()).unwrap_or(i32::MAX),
+            },
+            None if settings.create_topics => {
+                create_topic(config, topic, wanted, settings.replication_factor)?;
+                wanted
+            }
+            None => return Err(KafkaError::TopicMissing { topic: topic.clone(), brokers: brokers.clone() }),
+        };
+        let main_partitions = *main_partitions.get_or_insert(partitions);
+        if partitions != main_partitions {
+            // Readers that look for one user compute the partition, and take the number of the main topic for all.
+            let main_topic = &topics[0];
+            tracing::warn!(
+                topic,
+                partitions,
+                main_topic,
+                main_partitions,
+                "a routed topic has another partition count"
+            );
+        }
     }
+    Ok(())
 }
 
-fn create_topic(config: &ClientConfig, settings: &KafkaSettings) -> Result<(), KafkaError> {
-    let topic = &settings.topic;
-    let failed = |reason: String| KafkaError::TopicNotCreated { topic: topic.clone(), reason };
+fn create_topic(
+    config: &ClientConfig,
+    topic: &str,
+    partitions: i32,
+    replication_factor: i32,
+) -> Result<(), KafkaError> {
+    let failed = |reason: String| KafkaError::TopicNotCreated { topic: topic.to_owned(), reason };
     let batch_bytes_max = (event::limits::ENCODED_BYTES_MAX + RECORD_OVERHEAD_BYTES).to_string();
-    let replication = TopicReplication::Fixed(settings.replication_factor);
-    let new = NewTopic::new(topic, settings.partitions, replication).set("max.message.bytes", &batch_bytes_max);
+    let replication = TopicReplication::Fixed(replication_factor);
+    let new = NewTopic::new(topic, partitions, replication).set("max.message.bytes", &batch_bytes_max);
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let results =
         block_on(admin(config)?.create_topics([&new], &options)).map_err(|error| failed(error.to_string()))?;
     for result in results {
         match result {
-            Ok(_) => tracing::info!(topic, partitions = settings.partitions, "topic created"),
+            Ok(_) => tracing::info!(topic, partitions, "topic created"),
             // Another gateway was faster.
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(failed(code.to_string())),
@@ -140,15 +165,18 @@ fn create_topic(config: &ClientConfig, settings: &KafkaSettings) -> Result<(), K
     Ok(())
 }
 
-/// Largest value that the topic takes. Where it may not be asked for, Kafka's default counts.
-pub(super) fn value_bytes_max(config: &ClientConfig, topic: &str) -> usize {
+/// Largest value that every one of the topics takes. Where one may not be asked for, Kafka's default counts.
+pub(super) fn value_bytes_max(config: &ClientConfig, topics: &[String]) -> usize {
     let asked = || {
         let client = admin(config).ok()?;
         let options = AdminOptions::new().request_timeout(Some(CONFIG_PATIENCE));
-        let found = block_on(client.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
-        let entries = found.into_iter().next()?.ok()?.entries;
-        let entry = entries.into_iter().find(|entry| entry.name == "max.message.bytes")?;
-        entry.value?.parse().ok()
+        let wanted: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let found = block_on(client.describe_configs(&wanted, &options)).ok()?;
+        let of_topic = |resource: ConfigResourceResult| {
+            let entry = resource.ok()?.entries.into_iter().find(|entry| entry.name == "max.message.bytes")?;
+            entry.value?.parse().ok()
+        };
+        found.into_iter().map(|resource| of_topic(resource).unwrap_or(BATCH_BYTES_DEFAULT)).min()
     };
     asked().unwrap_or(BATCH_BYTES_DEFAULT).saturating_sub(RECORD_OVERHEAD_BYTES)
 }
