@@ -1,0 +1,3 @@
+//! `footfall.js` in Chromium.
+
+mod navigation;
