@@ -4,12 +4,55 @@
 //! strings that borrow from the body. Promises nothing about its content: defaults and rules are the business of
 //! `batch.rs`. One language, one file.
 
-pub(crate) mod native;
+mod native;
 mod nesting;
+mod pixel;
 mod raw;
+mod segment;
 mod text;
 
 pub(crate) use self::{raw::Raw, text::Text};
+use crate::{batch::Intake, rejection::Rejection};
+
+/// Which language a request speaks; its route says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Our own: an object, an array of them, or one to a line.
+    Native,
+    /// Segment's HTTP tracking API.
+    Segment(Call),
+    /// One event of the native dialect as query parameters.
+    Pixel,
+}
+
+/// What a request of Segment's API holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// Events of any type.
+    Batch,
+    Page,
+    Track,
+    Identify,
+    Group,
+    Alias,
+    Screen,
+}
+
+impl Dialect {
+    /// Takes the events of `told`, which is the body or the query, into `intake`, in their order.
+    pub(crate) fn parse(self, told: &[u8], intake: &mut Intake<'_>) -> Result<(), Rejection> {
+        match self {
+            Dialect::Native => native::parse(told, intake),
+            Dialect::Segment(call) => segment::parse(call, told, intake),
+            Dialect::Pixel => pixel::parse(told, intake),
+        }
+    }
+
+    /// Whether the event is told in the query instead of the body.
+    pub(crate) fn is_told_in_query(self) -> bool {
+        self == Dialect::Pixel
+    }
+}
 
 /// Text fields of an event as its sender may name them, in the order of [`Draft::texts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

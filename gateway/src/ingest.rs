@@ -6,13 +6,13 @@
 
 use std::{cell::RefCell, time::Instant};
 
-use hyper::{HeaderMap, Request, body::Incoming, header::USER_AGENT};
+use hyper::{HeaderMap, Request, body::Incoming, header::USER_AGENT, http::request::Parts};
 
 use crate::{
     Gateway,
     batch::{Batch, Origin},
     body,
-    dialect::native,
+    dialect::Dialect,
     ledger::Entry,
     load_shed::Seat,
     log::{Failure, Sent},
@@ -27,11 +27,12 @@ thread_local!(static BATCH: RefCell<Batch> = RefCell::default());
 pub(crate) async fn ingest(
     gateway: &Gateway,
     client: &Client,
+    dialect: Dialect,
     request: Request<Incoming>,
     entry: &mut Entry<'_>,
 ) -> Answer {
     let (head, mut body) = request.into_parts();
-    match take(gateway, client, &head.headers, &mut body, entry).await {
+    match take(gateway, client, dialect, &head, &mut body, entry).await {
         Ok(judgement) => Answer::Judged(judgement),
         Err(rejection) => {
             body::discard(&head.headers, &mut body, 2 * gateway.body_bound.raw_bytes_max).await;
@@ -43,13 +44,15 @@ pub(crate) async fn ingest(
 async fn take(
     gateway: &Gateway,
     client: &Client,
-    headers: &HeaderMap,
+    dialect: Dialect,
+    head: &Parts,
     body: &mut Incoming,
     entry: &mut Entry<'_>,
 ) -> Result<Judgement, Rejection> {
     let mut seat = admit(gateway, body)?;
-    let body = read(gateway, headers, body, &mut seat, entry).await?;
-    let taken = append(gateway, client, headers, &body, entry)?;
+    let body = read(gateway, &head.headers, body, &mut seat, entry).await?;
+    let told = if dialect.is_told_in_query() { head.uri.query().unwrap_or_default().as_bytes() } else { &body };
+    let taken = append(gateway, client, dialect, &head.headers, told, entry)?;
     drop(body);
     Ok(taken.judged(gateway, entry).await)
 }
@@ -86,8 +89,9 @@ async fn read(
 fn append(
     gateway: &Gateway,
     client: &Client,
+    dialect: Dialect,
     headers: &HeaderMap,
-    body: &[u8],
+    told: &[u8],
     entry: &mut Entry<'_>,
 ) -> Result<Taken, Rejection> {
     BATCH.with_borrow_mut(|batch| {
@@ -101,7 +105,7 @@ fn append(
             routes: gateway.log.routes(),
         };
         let mut intake = batch.open(origin, gateway.batch_bound);
-        native::parse(body, &mut intake)?;
+        dialect.parse(told, &mut intake)?;
         let events = intake.events();
         entry.received(events);
         let sent = (batch.records().len() > 0).then(|| gateway.log.append(batch, received_at_us));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
 use crate::rejection::{Code, EventRejection, Rejection};
@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Judged(Judgement),
     /// The request as a whole was refused: nothing of it was taken.
     Refused(Rejection),
+    /// The request was no telling of events, and this is its answer.
+    Served(Reply),
 }
 
 /// What became of each event.
@@ -45,14 +47,17 @@ impl Answer {
 
     /// The answer's HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
-        self.code().map_or(StatusCode::OK, |code| code.facts().status)
+        match self {
+            Answer::Served(reply) => reply.status(),
+            _ => self.code().map_or(StatusCode::OK, |code| code.facts().status),
+        }
     }
 
     /// How many events were accepted, and those that were not.
     pub(crate) fn outcome(&self) -> (u32, &[EventRejection]) {
         match self {
             Answer::Judged(judgement) => (judgement.accepted, &judgement.rejected),
-            Answer::Refused(_) => (0, &[]),
+            Answer::Refused(_) | Answer::Served(_) => (0, &[]),
         }
     }
 
@@ -63,6 +68,7 @@ impl Answer {
         let Judgement { accepted, rejected, .. } = match self {
             Answer::Refused(rejection) => return Some(Cow::Borrowed(rejection)),
             Answer::Judged(judgement) => judgement,
+            Answer::Served(_) => return None,
         };
         let find = |wanted: fn(Code) -> bool| rejected.iter().map(|it| &it.rejection).find(|it| wanted(it.code));
         let unknown = find(|code| code == Code::DeliveryUnknown);
@@ -79,8 +85,22 @@ impl Answer {
         }
     }
 
+    /// Writes the answer to an `<img>`: a pixel if the event was taken, else the JSON of every other answer. Neither may
+    /// be kept by anyone on the way, or the next view would not be seen.
+    pub(crate) fn into_image(self, retry_after_seconds: impl FnOnce() -> u32) -> Reply {
+        if self.code().is_none() {
+            return pixel();
+        }
+        let mut reply = self.into_reply(retry_after_seconds);
+        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reply
+    }
+
     /// Writes the answer. `retry_after_seconds` is asked only if there is reason to send again.
     pub(crate) fn into_reply(self, retry_after_seconds: impl FnOnce() -> u32) -> Reply {
+        if let Answer::Served(reply) = self {
+            return reply;
+        }
         let mut body = String::with_capacity(32);
         body.push('{');
         let headline = self.headline();
@@ -103,6 +123,19 @@ impl Answer {
         }
         reply
     }
+}
+
+/// A transparent pixel, 1 x 1: the smallest GIF that every reader of mail shows.
+const GIF: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
+/// The answer of the pixel route to an event that was taken.
+pub(crate) fn pixel() -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from_static(GIF)));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
 }
 
 fn write_judgement(body: &mut String, judgement: &Judgement) {

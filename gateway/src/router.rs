@@ -1,7 +1,7 @@
 //! The route table.
 //!
-//! Responsible for finding who answers. Promises JSON for every path and method, a trailing slash that makes no
-//! difference, and an entry in the ledger for every request.
+//! Responsible for finding who answers. Promises JSON for every path and method that is refused, a trailing slash that
+//! makes no difference, `HEAD` where there is `GET`, `OPTIONS` everywhere, and an entry in the ledger for every request.
 
 use hyper::{
     Method, Request,
@@ -11,52 +11,112 @@ use hyper::{
 
 use crate::{
     Gateway, body,
+    dialect::{Call, Dialect},
     ingest::ingest,
     rejection::{Code, Rejection},
-    reply::{Answer, Reply},
+    reply::{Answer, Reply, pixel},
     server::Client,
 };
 
+/// Who answers on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// Events in the body.
+    Post(Dialect),
+    /// One event in the query, and an image for an answer.
+    Pixel,
+}
+
+/// Every path, without its trailing slash. The busiest stand first.
+const ROUTES: &[(&str, Target)] = &[
+    ("/v1/events", Target::Post(Dialect::Native)),
+    ("/v1/batch", Target::Post(Dialect::Segment(Call::Batch))),
+    ("/v1/b", Target::Post(Dialect::Segment(Call::Batch))),
+    ("/v1/import", Target::Post(Dialect::Segment(Call::Batch))),
+    ("/v1/t", Target::Post(Dialect::Segment(Call::Track))),
+    ("/v1/track", Target::Post(Dialect::Segment(Call::Track))),
+    ("/v1/p", Target::Post(Dialect::Segment(Call::Page))),
+    ("/v1/page", Target::Post(Dialect::Segment(Call::Page))),
+    ("/v1/i", Target::Post(Dialect::Segment(Call::Identify))),
+    ("/v1/identify", Target::Post(Dialect::Segment(Call::Identify))),
+    ("/v1/g", Target::Post(Dialect::Segment(Call::Group))),
+    ("/v1/group", Target::Post(Dialect::Segment(Call::Group))),
+    ("/v1/a", Target::Post(Dialect::Segment(Call::Alias))),
+    ("/v1/alias", Target::Post(Dialect::Segment(Call::Alias))),
+    ("/v1/s", Target::Post(Dialect::Segment(Call::Screen))),
+    ("/v1/screen", Target::Post(Dialect::Segment(Call::Screen))),
+    ("/v1/pixel.gif", Target::Pixel),
+];
+
+impl Target {
+    /// The methods that it knows.
+    fn allow(self) -> &'static str {
+        match self {
+            Target::Post(_) => "POST, OPTIONS",
+            Target::Pixel => "GET, HEAD, OPTIONS",
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
-    Ingest,
+    To(Target),
+    /// Which methods the path knows.
+    Options(&'static str),
     /// The path exists, with these methods.
     NotAllowed(&'static str),
     NotFound,
 }
 
 fn route(method: &Method, path: &str) -> Route {
-    match (path.strip_suffix('/').unwrap_or(path), method) {
-        ("/v1/events", &Method::POST) => Route::Ingest,
-        ("/v1/events", _) => Route::NotAllowed("POST"),
-        _ => Route::NotFound,
+    if (method, path) == (&Method::OPTIONS, "*") {
+        return Route::Options("GET, HEAD, POST, OPTIONS");
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let Some(&(_, target)) = ROUTES.iter().find(|(known, _)| *known == path) else {
+        return Route::NotFound;
+    };
+    match (target, method) {
+        (_, &Method::OPTIONS) => Route::Options(target.allow()),
+        (Target::Post(_), &Method::POST) | (Target::Pixel, &Method::GET | &Method::HEAD) => Route::To(target),
+        _ => Route::NotAllowed(target.allow()),
     }
 }
 
 /// Answers one request.
-pub(crate) async fn serve(gateway: &Gateway, client: &Client, mut request: Request<Incoming>) -> Reply {
+pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<Incoming>) -> Reply {
     let mut entry = gateway.ledger.open();
-    let (answer, allow) = match route(request.method(), request.uri().path()) {
-        Route::Ingest => (ingest(gateway, client, request, &mut entry).await, None),
+    let route = route(request.method(), request.uri().path());
+    let answer = match route {
+        Route::To(Target::Post(dialect)) => ingest(gateway, client, dialect, request, &mut entry).await,
+        // Looking whether the image is there is not opening the mail.
+        Route::To(Target::Pixel) if request.method() == Method::HEAD => Answer::Served(pixel()),
+        Route::To(Target::Pixel) => ingest(gateway, client, Dialect::Pixel, request, &mut entry).await,
+        Route::Options(_) => Answer::Served(Reply::default()),
         Route::NotAllowed(allow) => {
             let message = format!("this route does not know the method {}: use {allow}", request.method());
-            (refuse(gateway, &mut request, Rejection::new(Code::MethodNotAllowed, message)).await, Some(allow))
+            refuse(gateway, request, Rejection::new(Code::MethodNotAllowed, message)).await
         }
         Route::NotFound => {
             let message = "there is no such route: send events with POST /v1/events";
-            (refuse(gateway, &mut request, Rejection::new(Code::RouteNotFound, message)).await, None)
+            refuse(gateway, request, Rejection::new(Code::RouteNotFound, message)).await
         }
     };
     entry.close(&answer);
-    let mut reply = answer.into_reply(|| gateway.retry_after_seconds());
-    if let Some(allow) = allow {
+    let mut reply = match route {
+        Route::To(Target::Pixel) => answer.into_image(|| gateway.retry_after_seconds()),
+        _ => answer.into_reply(|| gateway.retry_after_seconds()),
+    };
+    if let Route::Options(allow) | Route::NotAllowed(allow) = route {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
     reply
 }
 
-async fn refuse(gateway: &Gateway, request: &mut Request<Incoming>, rejection: Rejection) -> Answer {
-    let headers = std::mem::take(request.headers_mut());
-    body::discard(&headers, request.body_mut(), 2 * gateway.body_bound.raw_bytes_max).await;
+async fn refuse(gateway: &Gateway, request: Request<Incoming>, rejection: Rejection) -> Answer {
+    let (head, mut body) = request.into_parts();
+    body::discard(&head.headers, &mut body, 2 * gateway.body_bound.raw_bytes_max).await;
     Answer::Refused(rejection)
 }
 
@@ -64,24 +124,40 @@ async fn refuse(gateway: &Gateway, request: &mut Request<Incoming>, rejection: R
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(method: Method, path: &str, expected: Route) {
+        assert_eq!(route(&method, path), expected, "{method} {path}");
+    }
+
     #[test]
     fn a_trailing_slash_makes_no_difference() {
-        #[track_caller]
-        fn check(method: Method, path: &str, expected: &str) {
-            let found = match route(&method, path) {
-                Route::Ingest => "ingest",
-                Route::NotAllowed(allow) => allow,
-                Route::NotFound => "not found",
-            };
-            assert_eq!(found, expected, "{method} {path}");
+        let native = Route::To(Target::Post(Dialect::Native));
+        check(Method::POST, "/v1/events", native);
+        check(Method::POST, "/v1/events/", native);
+        check(Method::POST, "/v1/b/", Route::To(Target::Post(Dialect::Segment(Call::Batch))));
+        check(Method::GET, "/v1/pixel.gif/", Route::To(Target::Pixel));
+        for path in ["/v1/events//", "/v1/eventsx", "/V1/events", "/v1", "/", "", "*"] {
+            check(Method::POST, path, Route::NotFound);
         }
-        check(Method::POST, "/v1/events", "ingest");
-        check(Method::POST, "/v1/events/", "ingest");
-        check(Method::GET, "/v1/events/", "POST");
-        check(Method::DELETE, "/v1/events", "POST");
-        check(Method::POST, "/v1/events//", "not found");
-        check(Method::POST, "/v1/eventsx", "not found");
-        check(Method::GET, "/", "not found");
-        check(Method::GET, "", "not found");
+    }
+
+    #[test]
+    fn every_path_knows_its_methods() {
+        for (path, target) in ROUTES {
+            check(Method::OPTIONS, path, Route::Options(target.allow()));
+            check(Method::DELETE, path, Route::NotAllowed(target.allow()));
+            for method in [Method::GET, Method::HEAD, Method::POST] {
+                let allowed = target.allow().split(", ").any(|allowed| allowed == method);
+                check(method, path, if allowed { Route::To(*target) } else { Route::NotAllowed(target.allow()) });
+            }
+        }
+        check(Method::OPTIONS, "*", Route::Options("GET, HEAD, POST, OPTIONS"));
+        check(Method::OPTIONS, "/nowhere", Route::NotFound);
+    }
+
+    #[test]
+    fn no_path_stands_twice() {
+        let paths: std::collections::HashSet<_> = ROUTES.iter().map(|(path, _)| path).collect();
+        assert_eq!(paths.len(), ROUTES.len());
     }
 }

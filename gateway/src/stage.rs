@@ -6,7 +6,7 @@
 use crate::{
     batch::{Batch, Bound, Origin},
     config::IpPolicy,
-    dialect::native,
+    dialect::Dialect,
     routes::Routes,
 };
 
@@ -26,7 +26,7 @@ impl Stage {
             routes: &Routes::NONE,
         };
         let bound = Bound { events_max: u32::MAX, event_bytes_max: usize::MAX };
-        native::parse(body, &mut self.0.open(origin, bound)).ok()?;
+        Dialect::Native.parse(body, &mut self.0.open(origin, bound)).ok()?;
         Some(self.0.records().len())
     }
 }
