@@ -4,7 +4,7 @@
 //! byte held is on the scale of `load_shed` before it is, and that a body which comes in one piece is not copied. What
 //! the bytes mean is the dialect's business; `Content-Type` is not looked at, since real clients send any.
 
-mod inflate;
+pub(crate) mod inflate;
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ mod router;
 mod routes;
 /// Connections, their cap and their timeouts; the drain.
 mod server;
-/// One step alone, for the benches.
+/// One step alone, for the benches and the fuzz targets.
 #[doc(hidden)]
 pub mod stage;
 

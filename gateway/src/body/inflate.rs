@@ -19,7 +19,7 @@ pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Inflates `raw`.
-pub(super) fn inflate(raw: &[u8], seat: &mut Seat, bytes_max: usize) -> Result<Vec<u8>, Rejection> {
+pub(crate) fn inflate(raw: &[u8], seat: &mut Seat, bytes_max: usize) -> Result<Vec<u8>, Rejection> {
     let mut from = MultiGzDecoder::new(raw);
     let mut whole = Vec::new();
     loop {
