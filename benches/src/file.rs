@@ -75,6 +75,7 @@ pub fn footer() -> Footer {
         policy_hash: 0,
         schema_id: event::SCHEMA_ID,
         row_hash: 0,
+        columns: String::new(),
         writer: "bench".into(),
     }
 }

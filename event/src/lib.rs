@@ -32,4 +32,4 @@ pub use event::Event;
 pub use id::{EventId, new_event_id};
 pub use partition_key::partition;
 pub use time::parse_time;
-pub use validate::{Rule, Violation, limits, validate};
+pub use validate::{Rule, Violation, limits, nested_deeper, validate};

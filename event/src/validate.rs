@@ -12,6 +12,8 @@ mod depth;
 #[cfg(test)]
 mod tests;
 
+pub use self::depth::nested_deeper;
+
 /// The limits: bytes of UTF-8 unless the name says otherwise.
 pub mod limits {
     /// Longest `event_id`.
@@ -207,7 +209,7 @@ impl Findings {
     fn properties(&mut self, field: &'static str, text: Option<&str>) {
         self.optional(field, text, limits::PROPERTIES_BYTES_MAX);
         let depth_max = limits::PROPERTIES_DEPTH_MAX;
-        if text.is_some_and(|text| depth::exceeds(text, depth_max)) {
+        if text.is_some_and(|text| nested_deeper(text, depth_max)) {
             self.add(field, Rule::TooDeep { depth_max });
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! Responsible for every key, its default and the rules between them. Reads no file and no environment.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::roll::RollPolicy;
+use crate::{roll::RollPolicy, schema::NAMES};
 
 /// Section `[sink]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,38 @@ pub struct Settings {
     /// At a stop, what is buffered must be in the lake after this time.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    /// The sections `[[columns]]`, which stand beside `[sink]`.
+    #[serde(skip)]
+    pub columns: Vec<ColumnSettings>,
+}
+
+/// A section `[[columns]]`: one property in a typed column of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSettings {
+    /// Name of the column.
+    pub name: String,
+    /// Where the value is: `properties.` and the path of keys, with dots.
+    pub from: String,
+    /// What it has to be.
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+}
+
+/// The type of a promoted column, and the JSON values that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// A string.
+    String,
+    /// A whole number in 64 bits.
+    Long,
+    /// A number.
+    Double,
+    /// `true` or `false`.
+    Boolean,
+    /// A string with a time in RFC 3339; `timestamp[us, UTC]`.
+    Timestamp,
 }
 
 impl Default for Settings {
@@ -51,6 +83,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(60),
+            columns: Vec::new(),
         }
     }
 }
@@ -116,8 +149,8 @@ impl std::fmt::Debug for KafkaSettings {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {rule}")]
 pub struct SettingsError {
-    key: &'static str,
-    rule: &'static str,
+    key: Cow<'static, str>,
+    rule: Cow<'static, str>,
 }
 
 impl Settings {
@@ -142,7 +175,8 @@ impl Settings {
             (!self.request_timeout.is_zero(), "sink.request_timeout", "must be longer than 0"),
             (!self.resume_timeout.is_zero(), "sink.resume_timeout", "must be longer than 0"),
         ];
-        first_broken(&rules)
+        first_broken(&rules)?;
+        check_columns(&self.columns)
     }
 
     pub(crate) fn roll_policy(&self) -> RollPolicy {
@@ -171,9 +205,70 @@ impl KafkaSettings {
 
 fn first_broken(rules: &[(bool, &'static str, &'static str)]) -> Result<(), SettingsError> {
     match rules.iter().find(|(holds, _, _)| !holds) {
-        Some((_, key, rule)) => Err(SettingsError { key, rule }),
+        Some((_, key, rule)) => Err(SettingsError { key: (*key).into(), rule: (*rule).into() }),
         None => Ok(()),
     }
+}
+
+impl ColumnType {
+    /// The word in settings and footers.
+    pub fn label(self) -> &'static str {
+        match self {
+            ColumnType::String => "string",
+            ColumnType::Long => "long",
+            ColumnType::Double => "double",
+            ColumnType::Boolean => "boolean",
+            ColumnType::Timestamp => "timestamp",
+        }
+    }
+}
+
+impl ColumnSettings {
+    const ROOT: &str = "properties.";
+
+    /// The keys that lead to the value inside `properties`.
+    pub(crate) fn path(&self) -> impl Iterator<Item = &str> {
+        self.from.strip_prefix(Self::ROOT).unwrap_or_default().split('.')
+    }
+
+    fn problem(&self, before: &[ColumnSettings]) -> Option<String> {
+        let ColumnSettings { name, from, .. } = self;
+        let mut chars = name.chars();
+        let is_name = chars.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_')
+            && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && name.len() <= COLUMN_NAME_BYTES_MAX;
+        if !is_name {
+            return Some(format!("has the name {name:?}: use a-z, 0-9 and _, not a digit first, at most 64 of them"));
+        }
+        // Readers make columns of the folders `topic=...` and `partition=...`.
+        if NAMES.contains(&name.as_str()) || ["topic", "partition"].contains(&name.as_str()) {
+            return Some(format!("has the name of a column that every file has, {name}: choose another"));
+        }
+        if before.iter().any(|other| other.name == *name) {
+            return Some(format!("has the name of another promoted column, {name}: choose another"));
+        }
+        let is_path =
+            from.starts_with(Self::ROOT) && self.path().all(|key| !key.is_empty() && !key.contains([';', ':']));
+        (!is_path).then(|| format!("is the column {name} from {from:?}: name a property, such as properties.{name}"))
+    }
+}
+
+/// Longest name of a promoted column.
+const COLUMN_NAME_BYTES_MAX: usize = 64;
+/// Each costs every row a builder and every file a column chunk.
+const COLUMNS_MAX: usize = 256;
+
+fn check_columns(columns: &[ColumnSettings]) -> Result<(), SettingsError> {
+    for (index, column) in columns.iter().enumerate() {
+        let problem = match index {
+            COLUMNS_MAX => Some(format!("is one too many: {COLUMNS_MAX} are allowed")),
+            _ => column.problem(&columns[..index]),
+        };
+        if let Some(problem) = problem {
+            return Err(SettingsError { key: format!("columns[{index}]").into(), rule: problem.into() });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -186,12 +281,45 @@ mod tests {
         fn check(change: impl FnOnce(&mut Settings), expected: Option<&'static str>) {
             let mut settings = Settings { lake: "lake".to_owned(), ..Settings::default() };
             change(&mut settings);
-            assert_eq!(settings.check().err().map(|error| error.key), expected);
+            assert_eq!(settings.check().err().map(|error| error.key.into_owned()).as_deref(), expected);
         }
         check(|_| {}, None);
         check(|settings| settings.lake.clear(), Some("sink.lake"));
         check(|settings| settings.topic = "a/b".to_owned(), Some("sink.topic"));
         check(|settings| settings.roll_interval = Duration::ZERO, Some("sink.roll_interval"));
         check(|settings| settings.buffer_bytes_max = 1, Some("sink.buffer_bytes_max"));
+    }
+
+    #[test]
+    fn a_column_that_cannot_be_is_named() {
+        #[track_caller]
+        fn check(columns: &[(&str, &str)], expected: Option<&str>) {
+            let column = |(name, from): &(&str, &str)| ColumnSettings {
+                name: (*name).to_owned(),
+                from: (*from).to_owned(),
+                kind: ColumnType::String,
+            };
+            let columns = columns.iter().map(column).collect();
+            let settings = Settings { lake: "lake".to_owned(), columns, ..Settings::default() };
+            let line = settings.check().err().map(|error| error.to_string());
+            assert_eq!(line.is_some(), expected.is_some(), "{line:?}");
+            let (line, expected) = (line.unwrap_or_default(), expected.unwrap_or_default());
+            assert!(line.contains(expected), "{line} does not say {expected}");
+        }
+        check(&[("plan", "properties.plan"), ("_a_9", "properties.a.b c.ü")], None);
+        check(&[("plan", "properties.plan"), ("Plan", "properties.plan")], Some("columns[1] has the name \"Plan\""));
+        check(&[("9a", "properties.plan")], Some("columns[0]"));
+        check(&[("", "properties.plan")], Some("columns[0]"));
+        check(&[("url", "properties.plan")], Some("every file has, url"));
+        check(&[("partition", "properties.plan")], Some("every file has, partition"));
+        check(&[("plan", "properties.plan"), ("plan", "properties.b")], Some("another promoted column, plan"));
+        check(&[("plan", "plan")], Some("the column plan from \"plan\""));
+        check(&[("plan", "properties")], Some("properties.plan"));
+        check(&[("plan", "properties.a..b")], Some("columns[0]"));
+        check(&[("plan", "properties.")], Some("columns[0]"));
+        let many: Vec<String> = (0..257).map(|n| format!("c{n}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "properties.a")).collect();
+        check(&many[..256], None);
+        check(&many, Some("columns[256] is one too many"));
     }
 }

@@ -35,12 +35,14 @@ pub struct Footer {
     pub running_max_timestamp_us: i64,
     /// Why the file was closed, see [`crate::roll::CutReason`].
     pub cut_reason: String,
-    /// The limits that were in force.
+    /// The limits and promoted columns that were in force.
     pub policy_hash: u64,
     /// Newest event schema that the writer knew.
     pub schema_id: u32,
     /// XXH3 over (offset, event bytes) of all rows in row order, chained row by row.
     pub row_hash: u64,
+    /// Name, origin and type of each promoted column, which make its values from the event; not there if there are none.
+    pub columns: String,
     /// Program and version.
     pub writer: String,
 }
@@ -82,7 +84,9 @@ impl Footer {
             ("row_hash", format!("{:016x}", self.row_hash)),
             ("writer", self.writer.clone()),
         ];
-        fields.into_iter().map(|(key, value)| KeyValue::new(format!("{PREFIX}{key}"), value)).collect()
+        let columns = (!self.columns.is_empty()).then(|| ("columns", self.columns.clone()));
+        let fields = fields.into_iter().chain(columns);
+        fields.map(|(key, value)| KeyValue::new(format!("{PREFIX}{key}"), value)).collect()
     }
 
     /// From Parquet key-values.
@@ -107,6 +111,7 @@ impl Footer {
             policy_hash: values.hash("policy_hash")?,
             schema_id: values.number("schema_id")?,
             row_hash: values.hash("row_hash")?,
+            columns: values.text("columns").unwrap_or_default().to_owned(),
             writer: values.text("writer")?.to_owned(),
         };
         if footer.next_offset <= footer.start_offset {
@@ -221,6 +226,12 @@ mod tests {
         let footer = Footer::from_key_values(&golden()).expect("golden");
         assert_eq!((footer.start_offset, footer.next_offset, footer.row_hash), (5, 9, 0x0123_4567_89ab_cdef));
         assert_eq!(footer.to_key_values(), golden());
+
+        let with_columns = Footer { columns: "plan=properties.plan:string".to_owned(), ..footer };
+        let key_values = with_columns.to_key_values();
+        let columns = KeyValue::new("footfall.columns".to_owned(), "plan=properties.plan:string".to_owned());
+        assert_eq!((key_values.len(), key_values.last()), (17, Some(&columns)));
+        assert_eq!(Footer::from_key_values(&key_values).expect("golden"), with_columns);
     }
 
     #[test]

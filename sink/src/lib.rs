@@ -34,6 +34,8 @@ pub mod metrics;
 pub mod object_path;
 /// The path of one partition.
 mod partition;
+/// Properties that have a column of their own.
+pub mod promote;
 /// Where a chain ends.
 pub mod resume;
 /// When a file closes.
@@ -66,10 +68,11 @@ use crate::{
     commit::Committer,
     health::Readiness,
     partition::{Partition, PartitionError, WriterParts},
+    promote::Promotion,
     source::{Assignment, Running, SourceContext, SourceError},
 };
 pub use crate::{
-    config::{KafkaSettings, Settings},
+    config::{ColumnSettings, KafkaSettings, Settings},
     lag::Lag,
     metrics::Metrics,
     source::Source,
@@ -99,6 +102,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     settings.check().map_err(Failure::config)?;
+    metrics.promoted(settings.columns.iter().map(|column| column.name.as_str()));
     let readiness = Readiness::register(health);
     store.probe().await.map_err(Failure::environment)?;
     readiness.lake.set(true, "");
@@ -121,6 +125,7 @@ pub async fn run(
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(SEALERS)),
         checkpoint_files: settings.checkpoint_files,
+        promotion: Arc::new(Promotion::new(&settings.columns)),
     };
     let budget = Budget::new(settings.buffer_bytes_max, Arc::clone(&metrics));
     let running = source.start(context).await.map_err(source_failure)?;

@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use clap::{Parser, Subcommand};
 use operator::{Failure, Health, admin, cli, exit, logging, process, shutdown};
 use serde::{Deserialize, Serialize};
-use sink::{KafkaSettings, Metrics, Settings, Source, Store};
+use sink::{ColumnSettings, KafkaSettings, Metrics, Settings, Source, Store};
 use tokio_util::sync::CancellationToken;
 
 /// From the log to Parquet files in a lake: each user's events in order, each exactly once.
@@ -60,6 +60,7 @@ struct RunArgs {
 #[serde(default, deny_unknown_fields)]
 struct Config {
     sink: Settings,
+    columns: Vec<ColumnSettings>,
     kafka: KafkaSettings,
     admin: AdminSettings,
 }
@@ -92,7 +93,8 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let Args { common, command: Command::Run(flags) } = cli::parse()?;
-    let config: Config = common.settings(flags.into_settings())?;
+    let mut config: Config = common.settings(flags.into_settings())?;
+    config.sink.columns = std::mem::take(&mut config.columns);
     config.sink.check().map_err(Failure::config)?;
     config.kafka.check().map_err(Failure::config)?;
     if common.check_only() {

@@ -4,7 +4,7 @@
 //! `footfall_`. Labels come from closed lists and start at 0; per-partition series are there while this process writes
 //! the partition.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -93,6 +93,11 @@ struct Partition {
     partition: u32,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Column {
+    column: String,
+}
+
 /// The sink's metrics.
 #[derive(Debug)]
 pub struct Metrics {
@@ -102,6 +107,9 @@ pub struct Metrics {
     file_bytes: Counter,
     duplicates: Counter,
     dead_letters: Family<Reason, Counter>,
+    column_mismatches: Family<Column, Counter>,
+    /// Of each promoted column, in their order.
+    mismatches: OnceLock<Vec<Counter>>,
     rolls: Family<Reason, Counter>,
     commits: Family<Reason, Counter>,
     store_errors: Family<Reason, Counter>,
@@ -123,6 +131,8 @@ impl Metrics {
             file_bytes: Counter::default(),
             duplicates: Counter::default(),
             dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
+            column_mismatches: Family::default(),
+            mismatches: OnceLock::new(),
             rolls: zeroed(CutReason::ALL.into_iter().map(CutReason::label)),
             commits: zeroed(CommitOutcome::ALL.into_iter().map(|(_, label)| label)),
             store_errors: zeroed(StoreErrorKind::ALL.into_iter().map(|(_, label)| label)),
@@ -140,6 +150,8 @@ impl Metrics {
         registry.register("sink_file_bytes", "Bytes of committed files", m.file_bytes.clone());
         registry.register("sink_duplicates", "Records that repeated an event id in their file", m.duplicates.clone());
         registry.register("sink_dead_letters", "Records that are no rows, by reason", m.dead_letters.clone());
+        let help = "Values that were not of their promoted column's type";
+        registry.register("sink_column_mismatches", help, m.column_mismatches.clone());
         registry.register("sink_rolls", "Files closed, by reason of the cut", m.rolls.clone());
         registry.register("sink_commits", "Files brought into the lake, by outcome", m.commits.clone());
         registry.register("sink_store_errors", "Creates and looks that failed, by kind", m.store_errors.clone());
@@ -181,6 +193,19 @@ impl Metrics {
         self.rolls.get_or_create(&Reason { reason: cut.label() }).inc();
         for reason in dead {
             self.dead_letters.get_or_create(&Reason { reason }).inc();
+        }
+    }
+
+    /// Sets the counters of the promoted columns to 0.
+    pub(crate) fn promoted<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        let of = |name: &str| self.column_mismatches.get_or_create_owned(&Column { column: name.to_owned() });
+        let _ = self.mismatches.set(names.map(of).collect());
+    }
+
+    /// Values of another type in a committed file, for each promoted column.
+    pub(crate) fn mismatched(&self, values: &[u64]) {
+        for (counter, values) in self.mismatches.get().into_iter().flatten().zip(values) {
+            counter.inc_by(*values);
         }
     }
 

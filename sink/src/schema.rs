@@ -12,7 +12,9 @@ use arrow::{
 };
 use event::Event;
 
-/// Columns of a data file, in order.
+use crate::promote::{Promoted, Promotion};
+
+/// Columns of every data file, in order; promoted ones follow.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let field = |name: &str| match name {
@@ -84,7 +86,7 @@ text_columns!(Content: url, path, title, referrer, element, element_text, elemen
 
 /// Builders of one batch.
 #[derive(Debug)]
-pub struct Columns {
+pub struct Columns<'p> {
     partition: i32,
     identity: Identity,
     user_key: Text,
@@ -93,12 +95,13 @@ pub struct Columns {
     received_at: TimestampMicrosecondBuilder,
     content: Content,
     offset: Int64Builder,
+    promoted: Promoted<'p>,
     rows: usize,
 }
 
-impl Columns {
+impl<'p> Columns<'p> {
     /// Empty columns for rows of one partition.
-    pub fn new(partition: u32) -> Columns {
+    pub fn new(partition: u32, promotion: &'p Promotion) -> Columns<'p> {
         Columns {
             partition: i32::try_from(partition).expect("Kafka and the journal count partitions in 31 bits"),
             identity: Identity::default(),
@@ -108,6 +111,7 @@ impl Columns {
             received_at: TimestampMicrosecondBuilder::new(),
             content: Content::default(),
             offset: Int64Builder::new(),
+            promoted: Promoted::new(promotion),
             rows: 0,
         }
     }
@@ -121,6 +125,7 @@ impl Columns {
         self.received_at.append_value(event.received_at);
         self.content.append(event);
         self.offset.append_value(i64::try_from(offset).expect("Kafka and the journal count offsets in 63 bits"));
+        self.promoted.append(event.properties);
         self.rows += 1;
     }
 
@@ -129,7 +134,7 @@ impl Columns {
         self.rows
     }
 
-    /// The rows as a batch of [`SCHEMA`]; the columns are then empty again.
+    /// The rows as a batch of the promotion's schema; the columns are then empty again.
     pub fn finish(&mut self) -> RecordBatch {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(NAMES.len());
         self.identity.finish(&mut arrays);
@@ -140,8 +145,15 @@ impl Columns {
         self.content.finish(&mut arrays);
         arrays.push(Arc::new(Int32Array::from_value(self.partition, self.rows)));
         arrays.push(Arc::new(self.offset.finish()));
+        self.promoted.finish(&mut arrays);
         self.rows = 0;
-        RecordBatch::try_new(Arc::clone(&SCHEMA), arrays).expect("the arrays are built as the schema says")
+        RecordBatch::try_new(Arc::clone(self.promoted.schema()), arrays)
+            .expect("the arrays are built as the schema says")
+    }
+
+    /// For each promoted column, values of another type so far.
+    pub fn mismatches(self) -> Vec<u64> {
+        self.promoted.mismatches()
     }
 }
 
@@ -180,7 +192,8 @@ mod tests {
             properties: Some("{}"),
             ..Event::default()
         };
-        let mut columns = Columns::new(3);
+        let promotion = Promotion::none();
+        let mut columns = Columns::new(3, &promotion);
         columns.append(&event, 42);
         let batch = columns.finish();
         assert_eq!((columns.rows(), batch.num_rows()), (0, 1));

@@ -27,6 +27,7 @@ use crate::{
     metrics::Metrics,
     object_path::Chain,
     partition::{Partition, PartitionError, WriterParts},
+    promote::Promotion,
     resume::{Resume, resume},
     roll::RollPolicy,
     source::{Assignment, Chunk, Command, Control, Record},
@@ -99,6 +100,7 @@ pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: Rol
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(2)),
         checkpoint_files: 3,
+        promotion: Arc::new(Promotion::none()),
     };
     let (sender, chunks) = mpsc::channel(4);
     let (wishes, commands) = mpsc::channel(64);

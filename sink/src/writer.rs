@@ -22,7 +22,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::{
     buffer::Buffer,
     footer::Footer,
-    schema::{Columns, NAMES, SCHEMA},
+    promote::Promotion,
+    schema::{Columns, NAMES},
     sort::Row,
 };
 
@@ -36,14 +37,25 @@ const USER_PAGE_ROWS: usize = 4 * 1024;
 /// Most different values that a bloom filter is made for; filters are folded to what a file needs.
 const BLOOM_VALUES_MAX: u64 = 1_000_000;
 
-/// Writes rows in their order. Rows and row hash of the footer are filled in here.
-pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer) -> (Footer, Bytes) {
+/// A file's bytes and what is known of it afterwards.
+#[derive(Debug)]
+pub struct WrittenFile {
+    /// Rows, row hash and columns filled in.
+    pub footer: Footer,
+    /// The whole file.
+    pub bytes: Bytes,
+    /// For each promoted column, values of another type.
+    pub mismatches: Vec<u64>,
+}
+
+/// Writes rows in their order.
+pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Promotion) -> WrittenFile {
     let file = Vec::with_capacity(64 * 1024 + buffer.extent().log_bytes / 4);
     let options = ArrowWriterOptions::new().with_properties(PROPERTIES.clone()).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(file, Arc::clone(&SCHEMA), options)
-        .expect("schema and properties are fixed, and a test writes them");
-    let mut columns = Columns::new(footer.partition);
-    let mut hash = 0;
+    let mut writer = ArrowWriter::try_new_with_options(file, Arc::clone(promotion.schema()), options)
+        .expect("properties are fixed, columns have checked names and plain types, and tests write them");
+    let mut columns = Columns::new(footer.partition, promotion);
+    let mut hash = promotion.row_hash_start();
     for batch in rows.chunks(BATCH_ROWS) {
         for row in batch {
             let record = buffer.record(row.place);
@@ -55,11 +67,13 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer) -> (Footer, Byte
     }
     footer.rows = rows.len() as u64;
     footer.row_hash = hash;
+    footer.columns = promotion.text().to_owned();
     footer.to_key_values().into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
-    (footer, writer.into_inner().expect("writing to memory does not fail").into())
+    let bytes = writer.into_inner().expect("writing to memory does not fail").into();
+    WrittenFile { footer, bytes, mismatches: columns.mismatches() }
 }
 
-/// The hash of all rows up to this one: XXH3 over the hash before it and the offset, little endian, and from there over the
+/// The hash of all rows up to this one, which begins with what makes the promoted columns: XXH3 over the hash before it and the offset, little endian, and from there over the
 /// event's bytes in pieces, each seeded with the hash before it. Up to 240 bytes XXH3 has a form without set-up cost;
 /// events are hardly longer.
 fn chained(before: u64, offset: u64, value: &[u8]) -> u64 {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub data: PathBuf,
     pub gateway: GatewaySettings,
     pub sink: sink::Settings,
+    /// Properties with a column of their own.
+    pub columns: Vec<sink::ColumnSettings>,
     pub journal: JournalSettings,
     pub admin: AdminSettings,
     /// Refused: the journal is a log of one topic.
@@ -41,6 +43,7 @@ impl Default for Settings {
             data: PathBuf::from("./footfall-data"),
             gateway: GatewaySettings::default(),
             sink: sink::Settings::default(),
+            columns: Vec::new(),
             journal: JournalSettings::default(),
             admin: AdminSettings::default(),
             routes: Vec::new(),
@@ -93,6 +96,7 @@ impl Settings {
     /// The sink's settings; its lake is `lake/` in the data folder unless it was set to another place.
     pub fn sink(&self) -> sink::Settings {
         let mut sink = self.sink.clone();
+        sink.columns.clone_from(&self.columns);
         if sink.lake.is_empty() {
             sink.lake = self.data.join("lake").to_string_lossy().into_owned();
         }

@@ -6,7 +6,7 @@
 use memchr::memchr2;
 
 /// Whether objects and arrays are nested deeper than `depth_max` levels.
-pub(super) fn exceeds(json: &str, depth_max: usize) -> bool {
+pub fn nested_deeper(json: &str, depth_max: usize) -> bool {
     // A level needs an opening and a closing byte.
     if json.len() < 2 * depth_max {
         return false;
@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::exceeds;
+    use super::nested_deeper;
 
     fn nested(open: &str, close: &str, levels: usize) -> String {
         format!("{}{}", open.repeat(levels), close.repeat(levels))
@@ -72,7 +72,7 @@ mod tests {
     fn levels_are_counted_outside_strings() {
         #[track_caller]
         fn check(json: &str, depth_max: usize, expected: bool) {
-            assert_eq!(exceeds(json, depth_max), expected, "{json} with {depth_max}");
+            assert_eq!(nested_deeper(json, depth_max), expected, "{json} with {depth_max}");
         }
         for levels in [1, 2, 64, 500] {
             check(&nested("[", "]", levels), levels, false);
@@ -111,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn depth_is_that_of_the_parsed_text(value in any_json(), depth_max in 0..8_usize) {
-            prop_assert_eq!(exceeds(&value.to_string(), depth_max), depth(&value) > depth_max);
+            prop_assert_eq!(nested_deeper(&value.to_string(), depth_max), depth(&value) > depth_max);
         }
     }
 }

@@ -29,7 +29,7 @@ fn routes_send_events_to_other_topics() {
     settings.create_topics = true;
     let log = Log::kafka(&settings, &routes).unwrap();
     let gateway = Gateway::start(log, |settings| settings.source = "web".to_owned());
-    let kind = |n: usize| if n % 3 == 0 { "click" } else { "page_view" };
+    let kind = |n: usize| if n.is_multiple_of(3) { "click" } else { "page_view" };
     let events: Vec<String> =
         (0..300).map(|n| format!(r#"{{"event_id":"{n}","type":"{}","user_id":"u{}"}}"#, kind(n), n % 7)).collect();
     assert_eq!(gateway.post(array(&events)).body, r#"{"accepted":300}"#);

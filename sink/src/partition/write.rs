@@ -20,10 +20,11 @@ use crate::{
     footer::Footer,
     metrics::Metrics,
     object_path::Chain,
+    promote::Promotion,
     resume,
     roll::CutReason,
     sort,
-    writer::{self, WRITER},
+    writer::{self, WRITER, WrittenFile},
 };
 
 /// What the writers of all partitions share.
@@ -35,6 +36,7 @@ pub(crate) struct WriterParts {
     /// Files that may be encoded at the same time.
     pub(crate) sealers: Arc<Semaphore>,
     pub(crate) checkpoint_files: u32,
+    pub(crate) promotion: Arc<Promotion>,
 }
 
 /// Makes the files of one partition.
@@ -50,15 +52,15 @@ pub(crate) struct Writer {
 
 /// A file's bytes and what belongs to them.
 struct Sealed {
-    footer: Footer,
-    file: Bytes,
+    file: WrittenFile,
     dead_letters: Option<Bytes>,
     dead_reasons: Vec<&'static str>,
 }
 
 impl WriterParts {
-    pub(crate) fn writer(&self, partition: u32, log_id: Arc<str>, policy_hash: u64, files: u32) -> Writer {
+    pub(crate) fn writer(&self, partition: u32, log_id: Arc<str>, limits_hash: u64, files: u32) -> Writer {
         let chain = Chain::new(&*self.topic, partition);
+        let policy_hash = self.promotion.policy_hash(limits_hash);
         Writer { shared: self.clone(), chain, log_id, policy_hash, files: AtomicU32::new(files) }
     }
 }
@@ -77,12 +79,14 @@ impl Writer {
         let sealed = self.sealed(buffer, cut).await;
         drop(held);
         self.store_dead_letters(&sealed).await;
-        let outcome = self.shared.committer.create(&self.chain, &sealed.footer, sealed.file.clone()).await?;
+        let WrittenFile { footer, bytes, mismatches } = sealed.file;
+        let outcome = self.shared.committer.create(&self.chain, &footer, bytes.clone()).await?;
         if outcome == Outcome::Created {
-            self.shared.metrics.committed(&sealed.footer, sealed.file.len(), cut, &sealed.dead_reasons);
+            self.shared.metrics.committed(&footer, bytes.len(), cut, &sealed.dead_reasons);
+            self.shared.metrics.mismatched(&mismatches);
         }
-        self.checkpoint(&sealed.footer, &outcome).await;
-        Ok(Written { outcome, footer: sealed.footer })
+        self.checkpoint(&footer, &outcome).await;
+        Ok(Written { outcome, footer })
     }
 
     async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason) -> Sealed {
@@ -98,12 +102,12 @@ impl Writer {
         let mut judged = decode::judge(buffer);
         sort::by_user(&mut judged.rows, buffer);
         let footer = self.footer(buffer, &judged, cut);
-        let (footer, file) = writer::write(buffer, &judged.rows, footer);
+        let file = writer::write(buffer, &judged.rows, footer, &self.shared.promotion);
         let letters = &judged.dead_letters;
         let dead_letters = (!letters.is_empty()).then(|| dead_letter::encode(buffer, self.chain.partition, letters));
         self.shared.metrics.sealed(started.elapsed());
         let dead_reasons = letters.iter().map(|(_, reason)| reason.label()).collect();
-        Sealed { footer, file, dead_letters, dead_reasons }
+        Sealed { file, dead_letters, dead_reasons }
     }
 
     fn footer(&self, buffer: &Buffer, judged: &decode::Judged, cut: CutReason) -> Footer {
@@ -124,6 +128,7 @@ impl Writer {
             policy_hash: self.policy_hash,
             schema_id: event::SCHEMA_ID,
             row_hash: 0,
+            columns: String::new(),
             writer: WRITER.to_owned(),
         }
     }
@@ -131,7 +136,7 @@ impl Writer {
     /// Dead letters come first: a data file promises that they are there.
     async fn store_dead_letters(&self, sealed: &Sealed) {
         let Some(letters) = &sealed.dead_letters else { return };
-        let footer = &sealed.footer;
+        let footer = &sealed.file.footer;
         let committer = &self.shared.committer;
         let path = self.chain.dead_letters(committer.store.root(), footer.start_offset, footer.next_offset);
         committer.create_once(&path, letters.clone()).await;

@@ -40,6 +40,10 @@ fn wrong_settings_exit_64() {
         64,
         &["kafka.properties"],
     );
+    let column = "[{name=\"offset\",from=\"url\",type=\"string\"}]";
+    check(&flags, &[("FOOTFALL__COLUMNS", column)], 64, &["columns[0] is the column offset from \"url\""]);
+    let column = "[{name=\"plan\",from=\"properties.plan\",type=\"text\"}]";
+    check(&flags, &[("FOOTFALL__COLUMNS", column)], 64, &["FOOTFALL__COLUMNS", "text"]);
 }
 
 #[test]

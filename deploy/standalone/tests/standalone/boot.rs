@@ -32,6 +32,8 @@ fn a_bad_flag_key_or_value_is_a_configuration_error() {
     let path = file.to_str().expect("UTF-8");
     check(&run(&dir, &["--config", path]), 64, &["unknown key `gateway.sorce`", path, "source"]);
     check(&run(&dir, &["--config", path, "--check-config"]), 64, &["unknown key `gateway.sorce`"]);
+    std::fs::write(&file, "[[columns]]\nname = 'url'\nfrom = 'properties.url'\ntype = 'string'\n").expect("written");
+    check(&run(&dir, &["--config", path, "--check-config"]), 64, &["columns[0] has the name of a column", "url"]);
     std::fs::write(&file, "[[routes]]\ntype = 'click'\ntopic = 'clicks'\n").expect("written");
     check(&run(&dir, &["--config", path, "--check-config"]), 64, &["leave out [[routes]]", "footfall-gateway"]);
     assert!(!dir.exists(), "nothing was touched");
