@@ -4,18 +4,22 @@
 //! byte held is on the scale of `load_shed` before it is, and that a body which comes in one piece is not copied. What
 //! the bytes mean is the dialect's business; `Content-Type` is not looked at, since real clients send any.
 
+pub(crate) mod encoding;
 pub(crate) mod inflate;
 
-use std::time::Duration;
+use std::{error::Error, io, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap,
     body::{Body, Incoming},
-    header::{CONTENT_ENCODING, EXPECT},
+    header::EXPECT,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
+
+pub(crate) use self::encoding::ACCEPTED;
+use self::{encoding::Encodings, inflate::inflate};
 
 use crate::{
     load_shed::Seat,
@@ -35,46 +39,70 @@ pub(crate) fn announced_bytes(body: &Incoming) -> usize {
     usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
+/// How long a body may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For all of it.
+    pub(crate) until: Instant,
+    /// Without a byte.
+    pub(crate) silence: Duration,
+}
+
 /// Reads the whole body and inflates it if it is compressed. The `seat` may already hold a part of it.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: &mut Incoming,
     seat: &mut Seat,
     bound: &BodyBound,
-    deadline: Instant,
+    patience: Patience,
 ) -> Result<Bytes, Rejection> {
-    let gzip = is_gzip(headers)?;
-    let raw = timeout_at(deadline, collect(body, seat, bound.raw_bytes_max))
-        .await
-        .map_err(|_| Rejection::new(Code::BodyTimeout, "the body took too long: send it faster or in parts"))??;
-    if gzip || raw.starts_with(&inflate::MAGIC) {
-        return inflate::inflate(&raw, seat, bound.inflated_bytes_max).map(Bytes::from);
+    check_expectation(headers)?;
+    let encodings = Encodings::of_headers(headers)?;
+    let mut whole = collect(body, seat, bound.raw_bytes_max, patience).await?;
+    for encoding in encodings.to_undo(&whole) {
+        whole = inflate(encoding, &whole, seat, bound.inflated_bytes_max)?.into();
     }
-    Ok(raw)
+    Ok(whole)
 }
 
-/// Whether `Content-Encoding` says gzip. Without it, gzip is still recognised by its first bytes.
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Rejection> {
-    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(false) };
-    match encoding.as_bytes().trim_ascii().to_ascii_lowercase().as_slice() {
-        b"gzip" | b"x-gzip" => Ok(true),
-        b"" | b"identity" => Ok(false),
-        _ => Err(Rejection::new(
-            Code::UnsupportedEncoding,
-            "this Content-Encoding is not supported: send gzip or leave it uncompressed",
-        )),
+/// A client that waits for `100 Continue` gets it when the body is first asked for, so after everything that can refuse
+/// it by its head. It is the only expectation there is (RFC 9110, section 10.1.1).
+fn check_expectation(headers: &HeaderMap) -> Result<(), Rejection> {
+    if headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
     }
+    Err(Rejection::new(Code::ExpectationFailed, "this Expect cannot be met: send 100-continue or leave it out"))
 }
 
-async fn collect(body: &mut Incoming, seat: &mut Seat, bytes_max: usize) -> Result<Bytes, Rejection> {
+async fn collect(
+    body: &mut Incoming,
+    seat: &mut Seat,
+    bytes_max: usize,
+    patience: Patience,
+) -> Result<Bytes, Rejection> {
     let announced = announced_bytes(body);
     if announced > bytes_max {
         return Err(too_large(bytes_max));
     }
     let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Rejection::new(Code::BodyIncomplete, "the body broke off: send it again"))?;
-        let Ok(data) = frame.into_data() else { continue };
+    // One timer for the whole body: it looks whether anything came since it was set.
+    let mut alarm = pin!(sleep_until(patience.next()));
+    let mut seen_bytes = 0;
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = &mut alarm => {
+                if whole.len() == seen_bytes || Instant::now() >= patience.until {
+                    return Err(too_slow());
+                }
+                seen_bytes = whole.len();
+                alarm.as_mut().reset(patience.next());
+                continue;
+            }
+        };
+        let Some(frame) = frame else { return Ok(whole.into()) };
+        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         let bytes = whole.len() + data.len();
         if bytes > bytes_max {
             return Err(too_large(bytes_max));
@@ -88,7 +116,27 @@ async fn collect(body: &mut Incoming, seat: &mut Seat, bytes_max: usize) -> Resu
         whole.reserve_exact(announced.saturating_sub(whole.len()));
         whole.extend_from_slice(&data);
     }
-    Ok(whole.into())
+}
+
+impl Patience {
+    fn next(self) -> Instant {
+        self.until.min(Instant::now() + self.silence)
+    }
+}
+
+fn too_slow() -> Rejection {
+    Rejection::new(Code::BodyTimeout, "the body took too long: send it faster or in parts")
+}
+
+/// Why no more of a body can be had: its chunks make no sense, or it ended early.
+fn broken(error: &hyper::Error) -> Rejection {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Rejection::new(Code::MalformedRequest, "the chunks of the body break HTTP's rules: correct the client")
+        }
+        _ => Rejection::new(Code::BodyIncomplete, "the body broke off: send it again"),
+    }
 }
 
 fn too_large(bytes_max: usize) -> Rejection {
@@ -112,5 +160,5 @@ pub(crate) async fn discard(headers: &HeaderMap, body: &mut Incoming, bytes_max:
             }
         }
     };
-    let _ = tokio::time::timeout(PATIENCE, rest).await;
+    let _ = timeout(PATIENCE, rest).await;
 }

@@ -47,6 +47,9 @@ pub struct GatewaySettings {
     /// For a body to arrive.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
+    /// For the next piece of a body.
+    #[serde(with = "humantime_serde")]
+    pub body_silence_timeout: Duration,
     /// For the head of a request to arrive, from its first byte.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
@@ -155,6 +158,7 @@ impl Default for GatewaySettings {
             connections_max: 4096,
             request_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(8),
+            body_silence_timeout: Duration::from_secs(4),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(15),

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Request, body::Incoming, header::USER_AGENT, http::reques
 use crate::{
     Gateway,
     batch::{Batch, Origin},
-    body,
+    body::{self, Patience},
     dialect::Dialect,
     ledger::Entry,
     load_shed::Seat,
@@ -76,8 +76,9 @@ async fn read(
     seat: &mut Seat,
     entry: &Entry<'_>,
 ) -> Result<bytes::Bytes, Rejection> {
-    let deadline = entry.since() + gateway.body_timeout;
-    let read = body::read(headers, body, seat, &gateway.body_bound, deadline.into()).await;
+    let until = (entry.since() + gateway.body_timeout).into();
+    let patience = Patience { until, silence: gateway.body_silence };
+    let read = body::read(headers, body, seat, &gateway.body_bound, patience).await;
     if read.as_ref().is_err_and(|rejection| rejection.code == Code::BodyTimeout) {
         gateway.metrics.timeouts.body.inc();
     }

@@ -80,6 +80,7 @@ struct Gateway {
     batch_bound: Bound,
     request_timeout: Duration,
     body_timeout: Duration,
+    body_silence: Duration,
 }
 
 impl Gateway {
@@ -103,6 +104,7 @@ impl Gateway {
             },
             request_timeout: settings.request_timeout,
             body_timeout: settings.body_timeout.min(settings.request_timeout),
+            body_silence: settings.body_silence_timeout,
             log,
         }
     }

@@ -56,6 +56,19 @@ impl Seat {
         Err(full())
     }
 
+    /// Takes `bytes` more for as long as `work` runs.
+    pub(crate) fn holding<T>(
+        &mut self,
+        bytes: usize,
+        work: impl FnOnce(&mut Seat) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        self.grow(bytes)?;
+        let done = work(self);
+        self.bytes -= bytes;
+        self.shed.bytes.dec_by(as_i64(bytes));
+        done
+    }
+
     /// Bytes taken so far.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -10,10 +10,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
-use crate::rejection::{Code, EventRejection, Rejection};
+use crate::{
+    body::ACCEPTED,
+    rejection::{Code, EventRejection, Rejection},
+};
 
 /// A whole HTTP answer.
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -120,6 +123,9 @@ impl Answer {
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if code.is_some_and(|code| code.retriable) {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds()));
+        }
+        if code.is_some_and(|code| code.status == StatusCode::UNSUPPORTED_MEDIA_TYPE) {
+            reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         }
         reply
     }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::{
     batch::{Batch, Bound, Origin},
-    body,
+    body::{encoding::Encoding, inflate::inflate as undo},
     config::IpPolicy,
     dialect::Dialect,
     load_shed::LoadShed,
@@ -78,5 +78,5 @@ fn origin(received_at_us: i64) -> Origin<'static> {
 pub fn inflate(raw: &[u8], bytes_max: usize, room: usize) -> Result<Vec<u8>, Code> {
     let shed = Arc::new(LoadShed::new(Gauge::default(), room));
     let mut seat = shed.admit(0).map_err(|rejection| rejection.code)?;
-    body::inflate::inflate(raw, &mut seat, bytes_max).map_err(|rejection| rejection.code)
+    undo(Encoding::Gzip, raw, &mut seat, bytes_max).map_err(|rejection| rejection.code)
 }

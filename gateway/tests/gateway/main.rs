@@ -13,6 +13,8 @@ mod connections;
 mod delivery;
 /// The end of a gateway.
 mod drain;
+/// Compressed bodies.
+mod encodings;
 /// A gateway to test, and a client that speaks raw bytes.
 mod harness;
 /// Each user's order and place, read back from Kafka.
