@@ -46,6 +46,17 @@ const ROUTES: &[(&str, Target)] = &[
     ("/v1/s", Target::Post(Dialect::Segment(Call::Screen))),
     ("/v1/screen", Target::Post(Dialect::Segment(Call::Screen))),
     ("/v1/pixel.gif", Target::Pixel),
+    // RudderStack's browser SDK with `useBeacon`.
+    ("/beacon/v1/batch", Target::Post(Dialect::Segment(Call::Batch))),
+    // Jitsu's SDK, in a browser and on a server.
+    ("/api/s/page", Target::Post(Dialect::Segment(Call::Page))),
+    ("/api/s/track", Target::Post(Dialect::Segment(Call::Track))),
+    ("/api/s/identify", Target::Post(Dialect::Segment(Call::Identify))),
+    ("/api/s/group", Target::Post(Dialect::Segment(Call::Group))),
+    ("/api/s/s2s/page", Target::Post(Dialect::Segment(Call::Page))),
+    ("/api/s/s2s/track", Target::Post(Dialect::Segment(Call::Track))),
+    ("/api/s/s2s/identify", Target::Post(Dialect::Segment(Call::Identify))),
+    ("/api/s/s2s/group", Target::Post(Dialect::Segment(Call::Group))),
 ];
 
 impl Target {

@@ -1,0 +1,58 @@
+// Tells events through a server SDK as published, then ends: clients SDK ENDPOINT SCENARIO USER
+package main
+
+import (
+	"net"
+	"os"
+
+	"github.com/segmentio/analytics-go/v3"
+)
+
+func main() {
+	endpoint, scenario, user := os.Args[2], os.Args[3], os.Args[4]
+	client, err := analytics.NewWithConfig("key", analytics.Config{Endpoint: endpoint})
+	check(err)
+	switch scenario {
+	case "calls":
+		calls(client, user)
+	case "batch":
+		for n := 1; n <= 50; n++ {
+			check(client.Enqueue(analytics.Track{
+				UserId: user, Event: "click", Properties: analytics.Properties{"n": n},
+			}))
+		}
+	}
+	check(client.Close())
+}
+
+func calls(client analytics.Client, user string) {
+	context := &analytics.Context{
+		IP: net.ParseIP("203.0.113.7"), Locale: "de-DE", UserAgent: "Shop/1.0",
+		Campaign: analytics.CampaignInfo{Name: "spring", Source: "mail"},
+	}
+	messages := []analytics.Message{
+		analytics.Identify{UserId: user, Traits: analytics.Traits{"plan": "pro", "n": 1}},
+		analytics.Page{UserId: user, Name: "Home", Context: context, Properties: analytics.Properties{
+			"url": "https://shop.example/home?q=1", "path": "/home", "title": "Shop",
+			"referrer": "https://search.example/", "n": 2,
+		}},
+		analytics.Track{UserId: user, Event: "click", Properties: analytics.Properties{
+			"element": "a#buy", "element_text": "Buy now", "element_href": "/cart", "n": 3,
+		}},
+		analytics.Track{UserId: user, AnonymousId: "a1", Event: "Order Completed", Properties: analytics.Properties{
+			"total": 12.5, "n": 4,
+		}},
+		analytics.Screen{UserId: user, Name: "Cart", Properties: analytics.Properties{"n": 5}},
+		analytics.Group{UserId: user, GroupId: "g1", Traits: analytics.Traits{"n": 6}},
+		analytics.Alias{UserId: user, PreviousId: "a1"},
+	}
+	for _, message := range messages {
+		check(client.Enqueue(message))
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
