@@ -47,6 +47,8 @@ mod server;
 /// One step alone, for the benches and the fuzz targets.
 #[doc(hidden)]
 pub mod stage;
+/// The tag that pages load.
+mod tag;
 
 use std::{sync::Arc, time::Duration};
 

@@ -16,6 +16,7 @@ use crate::{
     rejection::{Code, Rejection},
     reply::{Answer, Reply, pixel},
     server::Client,
+    tag,
 };
 
 /// Who answers on a path.
@@ -25,6 +26,8 @@ enum Target {
     Post(Dialect),
     /// One event in the query, and an image for an answer.
     Pixel,
+    /// The tag that pages load.
+    Tag,
 }
 
 /// Every path, without its trailing slash. The busiest stand first.
@@ -57,6 +60,7 @@ const ROUTES: &[(&str, Target)] = &[
     ("/api/s/s2s/track", Target::Post(Dialect::Segment(Call::Track))),
     ("/api/s/s2s/identify", Target::Post(Dialect::Segment(Call::Identify))),
     ("/api/s/s2s/group", Target::Post(Dialect::Segment(Call::Group))),
+    ("/footfall.js", Target::Tag),
 ];
 
 impl Target {
@@ -64,7 +68,7 @@ impl Target {
     fn allow(self) -> &'static str {
         match self {
             Target::Post(_) => "POST, OPTIONS",
-            Target::Pixel => "GET, HEAD, OPTIONS",
+            Target::Pixel | Target::Tag => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -90,7 +94,8 @@ fn route(method: &Method, path: &str) -> Route {
     };
     match (target, method) {
         (_, &Method::OPTIONS) => Route::Options(target.allow()),
-        (Target::Post(_), &Method::POST) | (Target::Pixel, &Method::GET | &Method::HEAD) => Route::To(target),
+        (Target::Post(_), &Method::POST) => Route::To(target),
+        (Target::Pixel | Target::Tag, &Method::GET | &Method::HEAD) => Route::To(target),
         _ => Route::NotAllowed(target.allow()),
     }
 }
@@ -104,6 +109,7 @@ pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<I
         // Looking whether the image is there is not opening the mail.
         Route::To(Target::Pixel) if request.method() == Method::HEAD => Answer::Served(pixel()),
         Route::To(Target::Pixel) => ingest(gateway, client, Dialect::Pixel, request, &mut entry).await,
+        Route::To(Target::Tag) => Answer::Served(tag::serve(request.headers())),
         Route::Options(_) => Answer::Served(Reply::default()),
         Route::NotAllowed(allow) => {
             let message = format!("this route does not know the method {}: use {allow}", request.method());
