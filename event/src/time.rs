@@ -1,26 +1,42 @@
-//! RFC 3339 text to microseconds.
+//! ISO 8601 text to microseconds.
 //!
-//! Responsible for reading the times that clients send. Promises that the fast path for the form that browsers and
+//! Responsible for reading the times that clients send. Promises that the fast path for the forms that browsers and
 //! most clients send agrees to the microsecond with the full parser, which reads everything else. Whether a time is
 //! plausible is validation's business.
 
-use jiff::Timestamp;
+use jiff::{civil::Time, fmt::temporal::Pieces, tz::Offset};
 
-/// Microseconds since 1970-01-01 UTC of an RFC 3339 time with an offset; digits below the microsecond are dropped.
-/// `None` if the text is not such a time, or one beyond the year 9999.
+/// Microseconds since 1970-01-01 UTC of a time in one of the forms of ISO 8601: with `T` or a space between date and
+/// time, with an offset (`Z`, `+01:00`, `+0100`, `+01`) or without one, which means UTC, and a date alone, which means
+/// its first moment. Digits below the microsecond are dropped. `None` if the text is not such a time, or one beyond
+/// the year 9999.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
-    utc(text.as_bytes()).or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond))
+    utc(text.as_bytes()).or_else(|| any(text))
 }
 
-/// `YYYY-MM-DDTHH:MM:SSZ` with no, three or six digits of fraction. `None` for any other text, also for rare times of
-/// this form (a leap second, the year 9999): the full parser knows what to do with them.
+fn any(text: &str) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok()?;
+    let offset = match pieces.offset() {
+        Some(offset) => offset.to_numeric_offset(),
+        // A place without an offset is no moment for one who does not know the place's rules.
+        None if pieces.time_zone_annotation().is_some() => return None,
+        None => Offset::UTC,
+    };
+    let time = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    Some(offset.to_timestamp(time).ok()?.as_microsecond())
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ` with no, three or six digits of fraction, or with `+00:00` in place of `Z`. `None` for any
+/// other text, also for rare times of this form (a leap second, the year 9999): the full parser knows what to do with
+/// them.
 fn utc(text: &[u8]) -> Option<i64> {
     let (head, tail) = text.split_first_chunk::<19>()?;
-    let fraction_us = match tail {
-        [b'Z'] => 0,
-        [b'.', digits @ .., b'Z'] if digits.len() == 3 => number(digits)? * 1000,
-        [b'.', digits @ .., b'Z'] if digits.len() == 6 => number(digits)?,
+    let fraction = tail.strip_suffix(b"Z").or_else(|| tail.strip_suffix(b"+00:00"))?;
+    let fraction_us = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] if digits.len() == 3 => number(digits)? * 1000,
+        [b'.', digits @ ..] if digits.len() == 6 => number(digits)?,
         _ => return None,
     };
     if [head[4], head[7], head[10], head[13], head[16]] != *b"--T::" {
@@ -86,7 +102,7 @@ mod tests {
         check("2100-02-29T00:00:00Z", None);
         check("2016-12-31T23:59:60Z", Some(1_483_228_799_000_000));
         check("1969-12-31T23:59:59.999999Z", Some(-1));
-        for text in ["", "Z", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05.678", "1767323045", "now"] {
+        for text in ["", "Z", "1767323045", "1767323045678", "now", "03:04:05Z", "Fri, 02 Jan 2026 03:04:05 GMT"] {
             check(text, None);
         }
         for text in ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z"] {
@@ -98,9 +114,46 @@ mod tests {
     }
 
     #[test]
-    fn the_form_of_browsers_takes_the_fast_path() {
+    fn every_form_of_iso_8601_is_read() {
+        const SECOND: i64 = 1_767_323_045_000_000;
+        #[track_caller]
+        fn check(text: &str, expected: Option<i64>) {
+            assert_eq!(parse_time(text), expected, "{text:?}");
+        }
+        for text in [
+            "2026-01-02 03:04:05Z",
+            "2026-01-02t03:04:05z",
+            "2026-01-02T03:04:05",
+            "2026-01-02 03:04:05",
+            "20260102T030405Z",
+            "2026-01-02T03:04:05+00:00",
+            "2026-01-02T03:04:05-00:00",
+            "2026-01-02 03:04:05+0000",
+            "2026-01-02T03:04:05+00",
+            "2026-01-02T04:04:05+0100",
+            "2026-01-02T08:34:05+05:30",
+            "2026-01-01T22:04:05-05",
+            "2026-01-02T04:04:05+01:00[Europe/Paris]",
+        ] {
+            check(text, Some(SECOND));
+        }
+        check("2026-01-02T03:04:05.678901+00:00", Some(SECOND + 678_901));
+        check("2026-01-02T03:04:05.678+00:00", Some(SECOND + 678_000));
+        check("2026-01-02 03:04:05.678901", Some(SECOND + 678_901));
+        check("2026-01-02T03:04:05,678Z", Some(SECOND + 678_000));
+        check("2026-01-02T03:04Z", Some(SECOND - 5_000_000));
+        check("2026-01-02", Some(1_767_312_000_000_000));
+        check("20260102", Some(1_767_312_000_000_000));
+        check("2026-01-02T04:04:05[Europe/Paris]", None);
+        check("9999-12-31T23:59:59-05:00", None);
+        check("2026-01-02T03:04:05+99:00", None);
+    }
+
+    #[test]
+    fn the_forms_of_browsers_and_servers_take_the_fast_path() {
         assert_eq!(utc(b"2026-01-02T03:04:05.678Z"), Some(1_767_323_045_678_000));
-        assert_eq!(utc(b"2026-01-02T03:04:05.678+00:00"), None);
+        assert_eq!(utc(b"2026-01-02T03:04:05.678901+00:00"), Some(1_767_323_045_678_901));
+        assert_eq!(utc(b"2026-01-02T03:04:05.678+01:00"), None);
     }
 
     proptest! {
@@ -108,9 +161,10 @@ mod tests {
         fn both_paths_agree_on_every_text_of_the_form(
             date in (0..=10_000_u32, 0..=13_u32, 0..=32_u32), time in (0..=24_u32, 0..=60_u32, 0..=60_u32),
             fraction in prop_oneof![Just(String::new()), r"\.[0-9]{3}", r"\.[0-9]{6}", r"\.[0-9]{1,9}"],
+            offset in prop_oneof![Just("Z"), Just("+00:00"), Just("+01:00"), Just("-00:30")],
         ) {
             let ((year, month, day), (hour, minute, second)) = (date, time);
-            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z");
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}");
             let slow = text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond);
             prop_assert_eq!(parse_time(&text), slow, "{}", text);
         }
