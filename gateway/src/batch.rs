@@ -4,13 +4,17 @@
 //! one encode per event into a buffer that is used again, the order of the request, and that every event is either a
 //! record or a rejection. Whether the log takes the records is the log's business.
 
-use std::net::IpAddr;
+mod campaign;
+mod properties;
+mod skew;
+
+use std::{borrow::Cow, net::IpAddr};
 
 use event::Event;
 
 use crate::{
     config::IpPolicy,
-    dialect::{Draft, Field, Raw, Text},
+    dialect::{Draft, Field},
     rejection::{Code, EventRejection, Rejection},
     routes::Routes,
 };
@@ -26,6 +30,14 @@ pub(crate) struct Batch {
     bytes: Vec<u8>,
     records: Vec<Bounds>,
     rejected: Vec<EventRejection>,
+    scratch: Scratch,
+}
+
+/// Texts that a draft tells in parts.
+#[derive(Debug, Default)]
+struct Scratch {
+    screen: String,
+    library: String,
     properties: String,
 }
 
@@ -76,6 +88,7 @@ pub(crate) struct Intake<'a> {
     batch: &'a mut Batch,
     origin: Origin<'a>,
     bound: Bound,
+    sent_at_us: Option<i64>,
     events: u32,
     full: bool,
 }
@@ -87,7 +100,7 @@ impl Batch {
             *self = Batch::default();
         }
         self.clear();
-        Intake { batch: self, origin, bound, events: 0, full: false }
+        Intake { batch: self, origin, bound, sent_at_us: None, events: 0, full: false }
     }
 
     pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
@@ -113,9 +126,10 @@ impl Batch {
 
 impl Intake<'_> {
     /// Takes the next event. Fails only if the request holds too many.
-    pub(crate) fn take(&mut self, draft: Draft<'_>) -> Result<(), Rejection> {
+    pub(crate) fn take(&mut self, draft: &Draft<'_>) -> Result<(), Rejection> {
         let index = self.next()?;
-        if let Err(rejection) = self.batch.add(index, &draft, &self.origin, self.bound.event_bytes_max) {
+        if let Err(rejection) = self.batch.add(index, draft, &self.origin, self.sent_at_us, self.bound.event_bytes_max)
+        {
             self.batch.rejected.push(EventRejection { index, rejection });
         }
         Ok(())
@@ -126,6 +140,11 @@ impl Intake<'_> {
         let index = self.next()?;
         self.batch.rejected.push(EventRejection { index, rejection });
         Ok(())
+    }
+
+    /// When the events that follow were sent by the client's clock, unless they say so themselves.
+    pub(crate) fn sent_at(&mut self, sent_at_us: Option<i64>) {
+        self.sent_at_us = sent_at_us;
     }
 
     /// Forgets everything taken so far.
@@ -160,9 +179,17 @@ impl Intake<'_> {
 }
 
 impl Batch {
-    fn add(&mut self, index: u32, draft: &Draft<'_>, origin: &Origin<'_>, bytes_max: usize) -> Result<(), Rejection> {
+    fn add(
+        &mut self,
+        index: u32,
+        draft: &Draft<'_>,
+        origin: &Origin<'_>,
+        sent_at_us: Option<i64>,
+        bytes_max: usize,
+    ) -> Result<(), Rejection> {
         let event_id;
         let sent_ip;
+        let campaign = draft.present(Field::Url).map(campaign::of).unwrap_or_default();
         let event = Event {
             event_id: match draft.present(Field::EventId) {
                 Some(id) => id,
@@ -177,7 +204,7 @@ impl Batch {
             anonymous_id: draft.text(Field::AnonymousId),
             name: name(draft),
             session_id: draft.text(Field::SessionId),
-            event_time: event_time(draft, origin.received_at_us)?,
+            event_time: event_time(draft, sent_at_us, origin.received_at_us)?,
             received_at: origin.received_at_us,
             url: draft.text(Field::Url),
             path: draft.text(Field::Path).or_else(|| draft.text(Field::Url).and_then(path)),
@@ -195,14 +222,19 @@ impl Batch {
                 None => origin.ip,
             },
             locale: draft.text(Field::Locale),
-            screen: draft.text(Field::Screen),
-            campaign_source: draft.text(Field::CampaignSource),
-            campaign_medium: draft.text(Field::CampaignMedium),
-            campaign_name: draft.text(Field::CampaignName),
-            campaign_term: draft.text(Field::CampaignTerm),
-            campaign_content: draft.text(Field::CampaignContent),
-            library: draft.text(Field::Library),
-            properties: properties(draft, &mut self.properties),
+            screen: draft.text(Field::Screen).or_else(|| {
+                joined(draft.text(Field::ScreenWidth)?, 'x', draft.text(Field::ScreenHeight)?, &mut self.scratch.screen)
+            }),
+            campaign_source: label(draft, Field::CampaignSource, &campaign.source),
+            campaign_medium: label(draft, Field::CampaignMedium, &campaign.medium),
+            campaign_name: label(draft, Field::CampaignName, &campaign.name),
+            campaign_term: label(draft, Field::CampaignTerm, &campaign.term),
+            campaign_content: label(draft, Field::CampaignContent, &campaign.content),
+            library: match (draft.text(Field::Library), draft.present(Field::LibraryVersion)) {
+                (Some(name), Some(version)) => joined(name, '/', version, &mut self.scratch.library),
+                (name, version) => name.or(version),
+            },
+            properties: properties::join(draft, &mut self.scratch.properties),
         };
         event::validate(&event)?;
         let key = event.user_key().expect("a valid event has a user key");
@@ -228,10 +260,26 @@ fn name<'a>(draft: &'a Draft<'_>) -> Option<&'a str> {
     draft.text(Field::Name).or_else(event)
 }
 
-fn event_time(draft: &Draft<'_>, received_at_us: i64) -> Result<i64, Rejection> {
+/// By the gateway's clock where the draft, or else the request, says when it was sent.
+fn event_time(draft: &Draft<'_>, sent_at_us: Option<i64>, received_at_us: i64) -> Result<i64, Rejection> {
     let Some(text) = draft.present(Field::EventTime) else { return Ok(received_at_us) };
-    let message = "event_time is no time: send RFC 3339 with an offset, such as 2026-01-02T03:04:05.678Z";
-    event::parse_time(text).ok_or(Rejection::new(Code::InvalidTime, message))
+    let message = "event_time is no time: send ISO 8601, such as 2026-01-02T03:04:05.678Z";
+    let time_us = event::parse_time(text).ok_or(Rejection::new(Code::InvalidTime, message))?;
+    let sent_at_us = draft.text(Field::SentAt).and_then(event::parse_time).or(sent_at_us);
+    Ok(sent_at_us.map_or(time_us, |sent_at_us| skew::corrected(time_us, sent_at_us, received_at_us)))
+}
+
+/// What the sender says, else what the URL says.
+fn label<'a>(draft: &'a Draft<'_>, field: Field, of_url: &'a Option<Cow<'_, str>>) -> Option<&'a str> {
+    draft.present(field).or(of_url.as_deref()).or(draft.text(field))
+}
+
+fn joined<'a>(left: &str, between: char, right: &str, to: &'a mut String) -> Option<&'a str> {
+    to.clear();
+    to.push_str(left);
+    to.push(between);
+    to.push_str(right);
+    Some(to)
 }
 
 /// The address a client sent of its own, under the same policy as the one it came from.
@@ -253,39 +301,6 @@ fn path(url: &str) -> Option<&str> {
     let path = &url[from..];
     let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
     path.starts_with('/').then_some(path)
-}
-
-/// The draft's properties with everything that has no field of its own. Raw values are joined, never written anew. A
-/// property that the sender put there itself comes last, so that it wins where readers take the last of two equal keys.
-fn properties<'a>(draft: &'a Draft<'_>, joined: &'a mut String) -> Option<&'a str> {
-    let own = draft.properties.as_ref().map(Raw::text);
-    if draft.extras.is_empty() {
-        return own;
-    }
-    joined.clear();
-    for (key, value) in &draft.extras {
-        joined.push(if joined.is_empty() { '{' } else { ',' });
-        push_key(key, joined);
-        joined.push_str(value.text());
-    }
-    let inside = own.map_or("", |own| own[1..own.len() - 1].trim_ascii());
-    if !inside.is_empty() {
-        joined.push(',');
-        joined.push_str(inside);
-    }
-    joined.push('}');
-    Some(joined)
-}
-
-fn push_key(key: &Text<'_>, to: &mut String) {
-    if key.is_verbatim() {
-        to.push('"');
-        to.push_str(key);
-        to.push_str("\":");
-    } else {
-        to.push_str(&sonic_rs::to_string(&**key).expect("a string is always JSON"));
-        to.push(':');
-    }
 }
 
 #[cfg(test)]

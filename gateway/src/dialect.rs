@@ -4,6 +4,7 @@
 //! strings that borrow from the body. Promises nothing about its content: defaults and rules are the business of
 //! `batch.rs`. One language, one file.
 
+mod document;
 mod native;
 mod nesting;
 mod pixel;
@@ -12,6 +13,8 @@ mod segment;
 mod text;
 
 pub(crate) use self::{raw::Raw, text::Text};
+use sonic_rs::JsonType;
+
 use crate::{batch::Intake, rejection::Rejection};
 
 /// Which language a request speaks; its route says so.
@@ -83,10 +86,17 @@ pub(crate) enum Field {
     CampaignTerm,
     CampaignContent,
     Library,
+    /// When the sender sent it, by the same clock as its time.
+    SentAt,
+    /// The screen in two parts.
+    ScreenWidth,
+    ScreenHeight,
+    /// What is not yet said in [`Field::Library`].
+    LibraryVersion,
 }
 
 /// Number of [`Field`]s.
-const FIELDS: usize = Field::Library as usize + 1;
+const FIELDS: usize = Field::LibraryVersion as usize + 1;
 
 /// One event as its sender told it.
 #[derive(Debug, Default)]
@@ -95,7 +105,27 @@ pub(crate) struct Draft<'a> {
     /// Raw text of a JSON object.
     pub(crate) properties: Option<Raw<'a>>,
     /// What the contract has no field for, with raw JSON values; to be kept in `properties`.
-    pub(crate) extras: Vec<(Text<'a>, Raw<'a>)>,
+    pub(crate) extras: Vec<Extra<'a>>,
+}
+
+/// A value that the contract has no field for.
+#[derive(Debug)]
+pub(crate) struct Extra<'a> {
+    pub(crate) place: Place,
+    pub(crate) key: Text<'a>,
+    pub(crate) value: Raw<'a>,
+}
+
+/// Where in `properties` an extra is kept: where it stood in the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Top,
+    /// In `context`, or in an object inside of it.
+    Context,
+    Page,
+    Screen,
+    Library,
+    Campaign,
 }
 
 impl<'a> Draft<'a> {
@@ -111,5 +141,35 @@ impl<'a> Draft<'a> {
 
     fn set(&mut self, field: Field, text: Option<Text<'a>>) {
         self.texts[field as usize] = text;
+    }
+
+    fn keep(&mut self, place: Place, key: Text<'a>, value: Raw<'a>) {
+        self.extras.push(Extra { place, key, value });
+    }
+
+    /// Sets the field to what the value says; a value that says nothing fit for a field is kept.
+    fn set_or_keep(&mut self, field: Field, place: Place, key: Text<'a>, value: Raw<'a>) {
+        match value.string() {
+            Some(text) => self.set(field, Some(text)),
+            None if value.kind() == JsonType::Null => self.set(field, None),
+            None => self.keep(place, key, value),
+        }
+    }
+
+    /// Sets the field unless another source has said it already; what is said otherwise is kept.
+    fn set_first(&mut self, field: Field, place: Place, key: Text<'a>, value: Raw<'a>) {
+        match value.string() {
+            Some(text) if self.present(field).is_none() => self.set(field, Some(text)),
+            Some(text) if text.is_empty() || self.text(field) == Some(&*text) => {}
+            None if value.kind() == JsonType::Null => {}
+            _ => self.keep(place, key, value),
+        }
+    }
+
+    /// Makes room for the next event; what was allocated stays.
+    fn clear(&mut self) {
+        self.texts = [const { None }; FIELDS];
+        self.properties = None;
+        self.extras.clear();
     }
 }

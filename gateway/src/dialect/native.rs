@@ -11,20 +11,18 @@ use std::fmt;
 
 use serde::{Deserializer, de};
 
-use super::{Draft, Raw, nesting};
+use super::{
+    Draft, Raw,
+    document::{self, is_json, malformed},
+};
 use crate::{
     batch::Intake,
     rejection::{Code, Rejection},
 };
 
 /// Takes the events of `body` into `intake`, in their order.
-pub(crate) fn parse(body: &[u8], intake: &mut Intake<'_>) -> Result<(), Rejection> {
-    let text = simdutf8::basic::from_utf8(body)
-        .map_err(|_| Rejection::new(Code::InvalidUtf8, "the body is not UTF-8: send JSON text in UTF-8"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
-    if nesting::too_deep(text.as_bytes()) {
-        return Err(Rejection::new(Code::NestedTooDeep, "the body is nested too deep: send flatter events"));
-    }
+pub(super) fn parse(body: &[u8], intake: &mut Intake<'_>) -> Result<(), Rejection> {
+    let text = document::text(body)?;
     match text.as_bytes().first() {
         None => return Err(empty()),
         Some(b'[') => array(text, intake)?,
@@ -35,11 +33,6 @@ pub(crate) fn parse(body: &[u8], intake: &mut Intake<'_>) -> Result<(), Rejectio
 
 fn empty() -> Rejection {
     Rejection::new(Code::EmptyBatch, "the body holds no event: send one object, an array, or one object to a line")
-}
-
-fn malformed(error: &sonic_rs::Error) -> Rejection {
-    let (line, column) = (error.line(), error.column());
-    Rejection::new(Code::MalformedJson, format!("the body is not JSON at line {line}, column {column}: correct it"))
 }
 
 fn array(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
@@ -59,7 +52,7 @@ fn array_closely(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
         let element = element.map_err(|error| malformed(&error))?;
         let json = element.as_raw_str();
         match sonic_rs::from_str::<Draft<'_>>(json) {
-            Ok(draft) => intake.take(draft)?,
+            Ok(draft) => intake.take(&draft)?,
             Err(_) => intake.refuse(object::why_not(json))?,
         }
     }
@@ -68,7 +61,7 @@ fn array_closely(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
 
 fn object_or_lines(text: &str, intake: &mut Intake<'_>) -> Result<(), Rejection> {
     match sonic_rs::from_str::<Draft<'_>>(text) {
-        Ok(draft) => intake.take(draft),
+        Ok(draft) => intake.take(&draft),
         Err(_) if is_json(text) => intake.refuse(object::why_not(text)),
         Err(error) if memchr::memchr(b'\n', text.as_bytes()).is_none() => Err(malformed(&error)),
         Err(error) => lines(text, intake, &error),
@@ -83,7 +76,7 @@ fn lines(text: &str, intake: &mut Intake<'_>, error: &sonic_rs::Error) -> Result
         match sonic_rs::from_str::<Draft<'_>>(line) {
             Ok(draft) => {
                 any_json = true;
-                intake.take(draft)?;
+                intake.take(&draft)?;
             }
             Err(_) if is_json(line) => {
                 any_json = true;
@@ -93,10 +86,6 @@ fn lines(text: &str, intake: &mut Intake<'_>, error: &sonic_rs::Error) -> Result
         }
     }
     if any_json { Ok(()) } else { Err(malformed(error)) }
-}
-
-fn is_json(text: &str) -> bool {
-    sonic_rs::from_str::<Raw<'_>>(text).is_ok()
 }
 
 /// Takes the elements of an array one by one, so that only one draft exists at a time.
@@ -111,7 +100,7 @@ impl<'de> de::Visitor<'de> for Elements<'_, '_> {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         while let Some(draft) = elements.next_element::<Draft<'de>>()? {
-            self.0.take(draft).map_err(|full| de::Error::custom(full.message))?;
+            self.0.take(&draft).map_err(|full| de::Error::custom(full.message))?;
         }
         Ok(())
     }

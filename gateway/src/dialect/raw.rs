@@ -4,20 +4,54 @@
 //! checks everything about a value that it skips except the four digits after `\u`, so that is done here; half of a
 //! surrogate pair is valid JSON, and browsers send it.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, de};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+use super::Text;
 
 /// The raw text of a value.
 #[derive(Debug)]
 pub(crate) struct Raw<'a>(LazyValue<'a>);
 
-impl Raw<'_> {
+impl<'a> Raw<'a> {
     pub(crate) fn text(&self) -> &str {
         self.0.as_raw_str().trim_ascii()
     }
 
     pub(super) fn kind(&self) -> JsonType {
         self.0.get_type()
+    }
+
+    /// What the JSON string says. `None`: it is none, or one that is no Unicode text.
+    pub(super) fn string(&self) -> Option<Text<'a>> {
+        if self.kind() != JsonType::String {
+            return None;
+        }
+        match self.0.as_raw_cow() {
+            Cow::Borrowed(raw) if memchr::memchr(b'\\', raw.as_bytes()).is_none() => {
+                let raw = raw.trim_ascii();
+                Some(Text::borrowed(&raw[1..raw.len() - 1]))
+            }
+            raw => sonic_rs::from_str::<String>(&raw).ok().map(Text::from),
+        }
+    }
+
+    /// What the JSON string says, or the digits of the number as they came.
+    pub(super) fn string_or_number(&self) -> Option<Text<'a>> {
+        match (self.kind(), self.source()) {
+            (JsonType::Number, Some(digits)) => Some(Text::borrowed(digits)),
+            _ => self.string(),
+        }
+    }
+
+    /// The text where it stands in the body; `None` if it has been copied, which is done to values with escapes.
+    pub(super) fn source(&self) -> Option<&'a str> {
+        match self.0.as_raw_cow() {
+            Cow::Borrowed(raw) => Some(raw.trim_ascii()),
+            Cow::Owned(_) => None,
+        }
     }
 }
 
@@ -64,5 +98,24 @@ mod tests {
         check(r#""\x""#, false);
         check("\"\t\"", false);
         check("tru", false);
+    }
+
+    #[test]
+    fn strings_and_numbers_have_a_text() {
+        #[track_caller]
+        fn check(json: &str, string: Option<&str>, text: Option<&str>) {
+            let raw: Raw<'_> = sonic_rs::from_str(json).expect("JSON");
+            assert_eq!(raw.string().as_deref(), string, "{json}");
+            assert_eq!(raw.string_or_number().as_deref(), text, "{json}");
+        }
+        check(r#" "plain" "#, Some("plain"), Some("plain"));
+        check(r#""""#, Some(""), Some(""));
+        check(r#""a\/\u00e4""#, Some("a/ä"), Some("a/ä"));
+        check(r#""\ud800""#, None, None);
+        check("12345678901234567890123", None, Some("12345678901234567890123"));
+        check(" -1.50e3 ", None, Some("-1.50e3"));
+        for json in ["null", "true", "{}", "[\"a\"]"] {
+            check(json, None, None);
+        }
     }
 }

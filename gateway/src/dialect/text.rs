@@ -19,9 +19,19 @@ impl<'a> Text<'a> {
         Text(Cow::Owned(text.to_owned()))
     }
 
+    pub(super) fn into_owned<'b>(self) -> Text<'b> {
+        Text(Cow::Owned(self.0.into_owned()))
+    }
+
     /// Whether the JSON string had no escapes, so that the text between two quotes is the same JSON string.
     pub(crate) fn is_verbatim(&self) -> bool {
         matches!(self.0, Cow::Borrowed(_))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Text(Cow::Owned(text))
     }
 }
 

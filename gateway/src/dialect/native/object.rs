@@ -9,13 +9,15 @@ use serde::{Deserialize, Deserializer, de};
 use sonic_rs::{JsonType, JsonValueTrait};
 
 use crate::{
-    dialect::{Draft, Field, Raw, Text},
+    dialect::{Draft, Field, Place, Raw, Text},
     rejection::{Code, Rejection},
 };
 
 enum Key<'a> {
     Text(Field),
     Properties,
+    /// Read before the body is parsed, and no part of the event.
+    Ignored,
     Other(Text<'a>),
 }
 
@@ -30,6 +32,7 @@ fn field(key: &str) -> Option<Field> {
         "name" => Field::Name,
         "session_id" => Field::SessionId,
         "event_time" => Field::EventTime,
+        "sent_at" => Field::SentAt,
         "url" => Field::Url,
         "path" => Field::Path,
         "title" => Field::Title,
@@ -90,7 +93,8 @@ impl<'de> de::Visitor<'de> for Keys {
             match key {
                 Key::Text(field) => draft.set(field, map.next_value()?),
                 Key::Properties => draft.properties = object_or_null(map.next_value()?)?,
-                Key::Other(key) => draft.extras.push((key, map.next_value()?)),
+                Key::Ignored => drop(map.next_value::<Raw<'de>>()?),
+                Key::Other(key) => draft.keep(Place::Top, key, map.next_value()?),
             }
         }
         Ok(draft)
@@ -115,7 +119,11 @@ struct KeyVisitor;
 
 impl KeyVisitor {
     fn known(key: &str) -> Option<Key<'static>> {
-        field(key).map(Key::Text).or_else(|| (key == "properties").then_some(Key::Properties))
+        match key {
+            "properties" => Some(Key::Properties),
+            "writeKey" => Some(Key::Ignored),
+            _ => field(key).map(Key::Text),
+        }
     }
 }
 
