@@ -16,6 +16,7 @@ pub struct Settings {
     pub gateway: GatewaySettings,
     pub kafka: KafkaSettings,
     pub routes: Vec<RouteSettings>,
+    pub dead_letters: DeadLetterSettings,
     pub admin: AdminSettings,
 }
 
@@ -101,6 +102,17 @@ pub struct RouteSettings {
     pub topic: String,
 }
 
+/// `[dead_letters]`: refused events, kept with the reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterSettings {
+    pub enabled: bool,
+    /// Where they go; without it to `kafka.topic` followed by `.dead-letter`.
+    pub topic: Option<String>,
+    /// Most of what was sent that is kept.
+    pub raw_bytes_max: usize,
+}
+
 /// `[admin]`: health and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -136,6 +148,8 @@ pub enum ConfigError {
     OutOfRange { key: &'static str, value: u64, rule: &'static str },
     #[error("{key} is empty: {rule}")]
     Empty { key: &'static str, rule: &'static str },
+    #[error("dead_letters.topic is {topic}, which is a topic of events: choose another")]
+    DeadLetterTopic { topic: String },
     #[error("routes[{index}] {problem}")]
     Route { index: usize, problem: &'static str },
 }
@@ -183,6 +197,19 @@ impl Default for KafkaSettings {
     }
 }
 
+impl Default for DeadLetterSettings {
+    fn default() -> DeadLetterSettings {
+        DeadLetterSettings { enabled: true, topic: None, raw_bytes_max: 16 << 10 }
+    }
+}
+
+impl DeadLetterSettings {
+    /// The topic's name.
+    pub(crate) fn topic(&self, main_topic: &str) -> String {
+        self.topic.clone().unwrap_or_else(|| format!("{main_topic}.dead-letter"))
+    }
+}
+
 impl Default for AdminSettings {
     fn default() -> AdminSettings {
         AdminSettings { listen: "127.0.0.1:8081".to_owned() }
@@ -209,9 +236,25 @@ impl Settings {
         self.gateway.check()?;
         self.kafka.check()?;
         check_routes(&self.routes)?;
+        self.check_dead_letters()?;
         let (message, request) = (self.kafka.message_timeout, self.gateway.request_timeout);
         if message >= request {
             return Err(ConfigError::MessageOutlivesRequest { message: message.into(), request: request.into() });
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    fn check_dead_letters(&self) -> Result<(), ConfigError> {
+        let letters = &self.dead_letters;
+        // Six bytes for one where it is a control character, in a record of at most a megabyte.
+        let raw_bytes_max = letters.raw_bytes_max as u64;
+        range("dead_letters.raw_bytes_max", raw_bytes_max, 0..=128 << 10, "choose at most 131072")?;
+        let topic = letters.topic(&self.kafka.topic);
+        let is_taken = topic == self.kafka.topic || self.routes.iter().any(|route| route.topic == topic);
+        if letters.enabled && is_taken {
+            return Err(ConfigError::DeadLetterTopic { topic });
         }
         Ok(())
     }
@@ -311,6 +354,9 @@ mod tests {
             topic: topic.to_owned(),
         };
         check(|s| s.routes = vec![route(Some("click"), "clicks"), route(None, "all")], &["routes[1]", "kafka.topic"]);
+        check(|s| s.dead_letters.raw_bytes_max = 1 << 20, &["dead_letters.raw_bytes_max"]);
+        check(|s| s.dead_letters.topic = Some(s.kafka.topic.clone()), &["dead_letters.topic is events"]);
+        check(|s| s.routes = vec![route(Some("click"), "events.dead-letter")], &["dead_letters.topic"]);
         check(|s| s.routes = vec![route(Some("click"), "")], &["routes[0] has no topic"]);
         check(|s| s.routes = vec![route(Some("click"), "a/b")], &["routes[0]"]);
     }

@@ -11,10 +11,11 @@ mod pixel;
 mod raw;
 mod segment;
 mod text;
+mod told;
 
-pub(crate) use self::{raw::Raw, text::Text};
 use sonic_rs::JsonType;
 
+pub(crate) use self::{raw::Raw, text::Text, told::events as told_events};
 use crate::{batch::Intake, rejection::Rejection};
 
 /// Which language a request speaks; its route says so.

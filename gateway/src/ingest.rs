@@ -12,6 +12,7 @@ use crate::{
     Gateway,
     batch::{Batch, Origin},
     body::{self, Patience},
+    dead_letter::Letters,
     dialect::Dialect,
     ledger::Entry,
     load_shed::Seat,
@@ -105,12 +106,16 @@ fn append(
             ip_policy: gateway.ip_policy,
             routes: gateway.log.routes(),
         };
+        let to = gateway.log.dead_letters();
+        let letters = Letters { to, received_at_us, source: origin.source, dialect, told };
         let mut intake = batch.open(origin, gateway.batch_bound);
-        dialect.parse(told, &mut intake)?;
+        dialect.parse(told, &mut intake).inspect_err(|rejection| letters.whole(rejection))?;
         let events = intake.events();
         entry.received(events);
         let sent = (batch.records().len() > 0).then(|| gateway.log.append(batch, received_at_us));
-        Ok(Taken { events, rejected: batch.take_rejected(), sent, since: Instant::now() })
+        let rejected = batch.take_rejected();
+        letters.events(&rejected);
+        Ok(Taken { events, rejected, sent, since: Instant::now() })
     })
 }
 

@@ -20,6 +20,8 @@ mod batch;
 mod body;
 /// Settings, defaults, rules between them.
 pub mod config;
+/// Refused events, kept with the reason.
+mod dead_letter;
 /// The languages in which clients tell events.
 mod dialect;
 /// Ready or not.

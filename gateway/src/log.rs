@@ -11,11 +11,13 @@ pub mod kafka;
 
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::kafka::DeadLetters;
 pub use self::kafka::KafkaError;
 use self::{journal::JournalLog, kafka::KafkaLog};
 use crate::{
     batch::Batch,
-    config::{KafkaSettings, RouteSettings},
+    config::{DeadLetterSettings, KafkaSettings, RouteSettings},
+    metrics::Metrics,
     rejection::Code,
     routes::Routes,
 };
@@ -25,6 +27,7 @@ use crate::{
 pub struct Log {
     kind: Kind,
     routes: Routes,
+    dead_letters: Option<DeadLetters>,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,7 @@ pub(crate) enum Availability {
 impl Log {
     /// The local journal.
     pub fn journal(journal: ::journal::Journal) -> Log {
-        Log { kind: Kind::Journal(JournalLog::new(journal)), routes: Routes::NONE }
+        Log { kind: Kind::Journal(JournalLog::new(journal)), routes: Routes::NONE, dead_letters: None }
     }
 
     /// Connects to Kafka and makes sure that the topics are there. Blocks while it asks the brokers.
@@ -90,12 +93,31 @@ impl Log {
     pub fn kafka(settings: &KafkaSettings, routes: &[RouteSettings]) -> Result<Log, KafkaError> {
         let routes = Routes::new(&settings.topic, routes);
         let kind = Kind::Kafka(KafkaLog::connect(settings, routes.topics())?);
-        Ok(Log { kind, routes })
+        Ok(Log { kind, routes, dead_letters: None })
+    }
+
+    /// The same, with a topic for refused events, if the settings want one. Blocks while it asks the brokers.
+    ///
+    /// # Errors
+    /// As [`Log::kafka`]; that a topic nobody named is missing is a warning only.
+    pub fn with_dead_letters(
+        self,
+        kafka: &KafkaSettings,
+        settings: &DeadLetterSettings,
+        metrics: &Metrics,
+    ) -> Result<Log, KafkaError> {
+        let dead_letters = DeadLetters::connect(kafka, settings, metrics.dead_letters.clone())?;
+        Ok(Log { dead_letters, ..self })
     }
 
     /// The topics of the log, and which event goes to which. The journal is a log of one topic.
     pub(crate) fn routes(&self) -> &Routes {
         &self.routes
+    }
+
+    /// Where refused events are kept. The journal keeps none: its only topic is that of the events.
+    pub(crate) fn dead_letters(&self) -> Option<&DeadLetters> {
+        self.dead_letters.as_ref()
     }
 
     /// What the reply says about where events are durable; nothing if it is the broker.

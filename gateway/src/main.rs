@@ -36,13 +36,14 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown::on_signal();
     let listener = operator::bind(settings.gateway.listen.as_str())?;
     let admin_listener = operator::bind(settings.admin.listen.as_str())?;
-    let (kafka, routes) = (settings.kafka.clone(), settings.routes.clone());
-    let log = tokio::task::spawn_blocking(move || Log::kafka(&kafka, &routes))
-        .await
-        .expect("connecting does not panic")
-        .map_err(failure)?;
     let mut registry = process::registry("footfall-gateway");
     let metrics = Metrics::register(&mut registry);
+    let (asked, counted) = (settings.clone(), metrics.clone());
+    let log = tokio::task::spawn_blocking(move || {
+        let log = Log::kafka(&asked.kafka, &asked.routes)?;
+        log.with_dead_letters(&asked.kafka, &asked.dead_letters, &counted)
+    });
+    let log = log.await.expect("connecting does not panic").map_err(failure)?;
     let health = Health::default();
     announce("gateway", &listener);
     announce("admin", &admin_listener);

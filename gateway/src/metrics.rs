@@ -27,6 +27,7 @@ pub struct Metrics {
     pub(crate) timeouts: Timeouts,
     pub(crate) delivery: Histogram,
     pub(crate) log_queue_records: Gauge,
+    pub(crate) dead_letters: DeadLetterMetrics,
     body_bytes_max: Gauge,
 }
 
@@ -52,6 +53,14 @@ pub(crate) struct Timeouts {
     pub(crate) delivery: Counter,
 }
 
+/// What became of dead letters.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadLetterMetrics {
+    pub(crate) sent: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) skipped: Counter,
+}
+
 /// The first digit of an HTTP status.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StatusClass {
@@ -69,6 +78,11 @@ struct ByCode {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByStatus {
     status: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -99,6 +113,7 @@ impl Metrics {
             timeouts: Timeouts::register(registry),
             delivery: Seconds.new_metric(),
             log_queue_records: Gauge::default(),
+            dead_letters: DeadLetterMetrics::register(registry),
         };
         let Metrics { body_bytes_in_flight, body_bytes_max, connections, connections_refused, .. } = metrics.clone();
         registry.register(
@@ -173,6 +188,16 @@ impl Timeouts {
         let (body, delivery) = (of("body"), of("delivery"));
         registry.register("timeouts", "What took too long, by what was waited for", timeouts.clone());
         Timeouts { idle, header, body, delivery }
+    }
+}
+
+impl DeadLetterMetrics {
+    fn register(registry: &mut Registry) -> DeadLetterMetrics {
+        let letters = Family::<ByOutcome, Counter>::default();
+        let of = |outcome| letters.get_or_create_owned(&ByOutcome { outcome });
+        let (sent, failed, skipped) = (of("sent"), of("failed"), of("skipped"));
+        registry.register("dead_letters", "Refused events for the dead-letter topic, by what became of them", letters);
+        DeadLetterMetrics { sent, failed, skipped }
     }
 }
 

@@ -6,6 +6,7 @@
 //! in `ticket`, whether the brokers are there in `link`.
 
 mod boot;
+mod dead_letters;
 mod link;
 mod ticket;
 
@@ -26,6 +27,7 @@ use rdkafka::{
 };
 
 pub use self::boot::KafkaError;
+pub(crate) use self::dead_letters::DeadLetters;
 pub(crate) use self::ticket::Pending;
 use self::{link::Link, ticket::Tickets};
 use super::{Availability, Failure};

@@ -36,11 +36,17 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(log: Log, change: impl FnOnce(&mut GatewaySettings)) -> Gateway {
+        Gateway::start_on(|_| log, change)
+    }
+
+    /// For a log that counts something itself.
+    pub(crate) fn start_on(log: impl FnOnce(&Metrics) -> Log, change: impl FnOnce(&mut GatewaySettings)) -> Gateway {
         let mut settings = GatewaySettings::default();
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
+        let log = log(&metrics);
         let (health, shutdown) = (Health::default(), CancellationToken::new());
         let listener = runtime.block_on(async { operator::bind("127.0.0.1:0") }).unwrap();
         let address = listener.local_addr().unwrap();

@@ -10,6 +10,7 @@ use gateway::Log;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    message::BorrowedMessage,
 };
 
 use crate::harness::{Client, Gateway, PATIENCE, array, event, kafka_settings, large_event, request};
@@ -23,8 +24,28 @@ pub(crate) struct Found {
     received_at_us: i64,
 }
 
-/// Every record of the topic, each partition in its order.
+/// Every event of the topic, each partition in its order.
 pub(crate) fn consume(brokers: &str, topic: &str, partitions: i32) -> Vec<Found> {
+    let found = |record: BorrowedMessage<'_>| {
+        let event = event::decode(record.payload().unwrap()).expect("every record decodes");
+        Found {
+            partition: record.partition(),
+            key: String::from_utf8(record.key().unwrap().to_vec()).unwrap(),
+            event_id: event.event_id.to_owned(),
+            timestamp_ms: record.timestamp().to_millis().unwrap(),
+            received_at_us: event.received_at,
+        }
+    };
+    read_topic(brokers, topic, partitions, found)
+}
+
+/// Something of every record of a topic.
+pub(crate) fn read_topic<T>(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+    look: impl Fn(BorrowedMessage<'_>) -> T,
+) -> Vec<T> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "reader")
@@ -42,15 +63,7 @@ pub(crate) fn consume(brokers: &str, topic: &str, partitions: i32) -> Vec<Found>
     while left > 0 {
         assert!(start.elapsed() < PATIENCE, "{left} records are missing");
         let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let record = record.unwrap();
-        let event = event::decode(record.payload().unwrap()).expect("every record decodes");
-        found.push(Found {
-            partition: record.partition(),
-            key: String::from_utf8(record.key().unwrap().to_vec()).unwrap(),
-            event_id: event.event_id.to_owned(),
-            timestamp_ms: record.timestamp().to_millis().unwrap(),
-            received_at_us: event.received_at,
-        });
+        found.push(look(record.unwrap()));
         left -= 1;
     }
     found
