@@ -273,6 +273,7 @@
     },
     reset: () => forget(['user', 'anonymous', 'session']),
     consent(isGiven) {
+      if (refuses) return;
       const before = allowed();
       if (!isGiven) forget(names());
       set('consent', isGiven ? '1' : '0');

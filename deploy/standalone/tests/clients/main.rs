@@ -4,8 +4,6 @@
 //! `FOOTFALL_TEST_WITHOUT_CLIENTS=1` says so. Every test starts a `footfall` of its own, lets a client talk to it, most
 //! of them through a proxy that answers badly on command, and reads the rows of the lake.
 
-#![expect(dead_code, reason = "the tests that use all of it are being added")]
-
 mod browser;
 mod footfall;
 mod lake;

@@ -1,5 +1,5 @@
 // Drives Chromium for the tests: a line of JSON in is `{id, visitor, code}`, a line out `{id, value}` or `{id, error}`.
-// `code` is the body of an async function; `page`, `context` and `cdp` in it belong to the visitor.
+// `code` is the body of an async function; `page`, `context` and `cdp` in it are the visitor's.
 'use strict';
 const { chromium } = require('playwright-core');
 const { accessSync, constants } = require('node:fs');
@@ -21,8 +21,10 @@ function executable() {
 }
 
 const visitors = new Map();
+// A name for an origin that is not secure, which those of loopback are.
+const args = ['--host-resolver-rules=MAP shop.example 127.0.0.1'];
 // No sandbox: it needs rights that containers do not have, and all pages are the tests' own.
-const browser = chromium.launch({ executablePath: executable(), chromiumSandbox: false });
+const browser = chromium.launch({ executablePath: executable(), chromiumSandbox: false, args });
 // Whoever asks gets the error.
 browser.catch(() => {});
 
@@ -45,9 +47,9 @@ async function run({ visitor, code }) {
   };
   its.offline = (offline) =>
     its.cdp.send('Network.emulateNetworkConditions', { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-  const names = ['open', 'close', 'tab', 'offline', 'browser', 'context', 'page', 'cdp', 'its'];
-  const f = new Function(...names, `return (async () => { ${code} })()`);
-  return f(its.open, its.close, its.tab, its.offline, await browser, its.context, its.page, its.cdp, its);
+  its.browser = await browser;
+  // `with`: a tab that the code opens is its `page` from then on.
+  return new Function('its', `return (async () => { with (its) { ${code} } })()`)(its);
 }
 
 const lines = readline.createInterface({ input: process.stdin });

@@ -1,0 +1,97 @@
+//! Goal: an event survives the page it happened on. Method: pages that are closed, left and crashed at bad moments.
+
+use super::{Shop, count, numbers, seen};
+use crate::proxy::Fault;
+
+const UNAVAILABLE: Fault = Fault::Answer { status: 503, retry_after: None, body: "{}" };
+const CLOSE: &str = "await page.close({ runBeforeUnload: true })";
+/// Chromium's way to end a page's process; the page hears nothing of it.
+const CRASH: &str = "const gone = new Promise((done) => page.once('crash', done));
+    cdp.send('Page.crash').catch(() => {}); await gone; await page.close()";
+
+#[test]
+fn closing_the_tab_sends_what_waits() {
+    let Some(shop) = Shop::open() else { return };
+    shop.page("/", "data-flush-ms=600000", "");
+    shop.visit("/");
+    shop.track(0..3);
+    assert_eq!(shop.proxy.exchanges().len(), 0, "nothing is due");
+    shop.run(CLOSE);
+    shop.proxy.wait_for_acknowledged(4);
+    assert_eq!(numbers(&shop.rows()), count(0..3));
+}
+
+#[test]
+fn hiding_the_page_sends_what_waits() {
+    let Some(shop) = Shop::open() else { return };
+    shop.page("/", "data-flush-ms=600000", "");
+    shop.visit("/");
+    shop.track(0..1);
+    shop.eval(
+        "Object.defineProperty(document, 'hidden', { get: () => true });
+        document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))",
+    );
+    shop.proxy.wait_for_acknowledged(2);
+    assert_eq!(numbers(&shop.rows()), count(0..1));
+}
+
+#[test]
+fn leaving_while_a_request_is_on_its_way_overtakes_nothing() {
+    let Some(shop) = Shop::open() else { return };
+    shop.page("/", "data-flush-ms=20 data-page=off", "");
+    shop.proxy.next(Fault::Hold);
+    shop.visit("/");
+    shop.track(0..2);
+    crate::eventually("the first request", || (shop.proxy.exchanges().len() == 1).then_some(()));
+    shop.track(2..4);
+    shop.run(CLOSE);
+    // The last request tells everything, also what the first one may still fail to bring.
+    shop.proxy.wait_for_acknowledged(4);
+    shop.proxy.release();
+    shop.proxy.wait_for_exchanges(2);
+    assert_eq!(numbers(&shop.rows()), count(0..4));
+}
+
+#[test]
+fn what_a_page_could_not_send_comes_with_the_next_one_and_before_it() {
+    let Some(shop) = Shop::open() else { return };
+    shop.proxy.always(Some(UNAVAILABLE));
+    shop.page("/", "data-flush-ms=20", "");
+    shop.page("/next", "data-flush-ms=20", "");
+    shop.visit("/");
+    shop.track(0..3);
+    shop.proxy.wait_for_exchanges(1);
+    let first = shop.proxy.exchanges()[0].ids();
+    shop.visit("/next");
+    shop.track(3..4);
+    shop.run(CLOSE);
+    shop.run("await tab()");
+    shop.proxy.always(None);
+    shop.visit("/next");
+    let acknowledged = shop.proxy.wait_for_acknowledged(7);
+    assert_eq!(acknowledged[..first.len()], first, "under the same ids");
+    let rows = shop.rows();
+    assert_eq!(numbers(&rows), count(0..4));
+    assert_eq!(seen(&rows, "page_view", |row| row.text("path")), ["/", "/next", "/next"]);
+    assert_eq!(rows[4].text("type"), "page_view", "{rows:?}");
+}
+
+#[test]
+fn a_crashed_page_is_told_by_the_next_one() {
+    let Some(shop) = Shop::open() else { return };
+    shop.proxy.always(Some(UNAVAILABLE));
+    shop.page("/", "data-flush-ms=20", "");
+    shop.visit("/");
+    shop.track(0..3);
+    shop.proxy.wait_for_exchanges(1);
+    shop.run(CRASH);
+    shop.run("await tab()");
+    shop.proxy.always(None);
+    shop.visit("/");
+    shop.track(3..5);
+    shop.proxy.wait_for_acknowledged(7);
+    let rows = shop.rows();
+    assert_eq!(numbers(&rows), count(0..5));
+    assert_eq!(seen(&rows, "page_view", |row| row.text("path")), ["/", "/"]);
+    assert_eq!((rows[0].text("type"), rows[4].text("type")), ("page_view", "page_view"), "the crashed one first");
+}
