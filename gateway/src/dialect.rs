@@ -110,7 +110,7 @@ pub(crate) struct Draft<'a> {
 }
 
 /// A value that the contract has no field for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Extra<'a> {
     pub(crate) place: Place,
     pub(crate) key: Text<'a>,
@@ -164,6 +164,23 @@ impl<'a> Draft<'a> {
             Some(text) if text.is_empty() || self.text(field) == Some(&*text) => {}
             None if value.kind() == JsonType::Null => {}
             _ => self.keep(place, key, value),
+        }
+    }
+
+    /// Takes over what `common` says and this draft does not.
+    fn fill(&mut self, common: &Draft<'a>) {
+        let has_library = self.present(Field::Library).is_some();
+        for (at, text) in common.texts.iter().enumerate().filter(|(_, text)| text.is_some()) {
+            let is_said = self.texts[at].as_ref().is_some_and(|text| !text.is_empty());
+            // A name and another library's version would be no library.
+            if !is_said && !(has_library && at == Field::LibraryVersion as usize) {
+                self.texts[at].clone_from(text);
+            }
+        }
+        for extra in &common.extras {
+            if !self.extras.iter().any(|own| own.place == extra.place && *own.key == *extra.key) {
+                self.extras.push(extra.clone());
+            }
         }
     }
 

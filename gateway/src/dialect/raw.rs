@@ -12,7 +12,7 @@ use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use super::Text;
 
 /// The raw text of a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Raw<'a>(LazyValue<'a>);
 
 impl<'a> Raw<'a> {

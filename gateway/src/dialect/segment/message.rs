@@ -23,12 +23,14 @@ use crate::{
 pub(super) struct Message<'d, 'de> {
     pub(super) draft: &'d mut Draft<'de>,
     pub(super) call: Call,
+    /// What is said of all events of its batch.
+    pub(super) common: Option<&'d Draft<'de>>,
     pub(super) looked: Looked,
 }
 
 impl<'d, 'de> Message<'d, 'de> {
-    pub(super) fn of_batch(draft: &'d mut Draft<'de>) -> Message<'d, 'de> {
-        Message { draft, call: Call::Batch, looked: Looked::Closely }
+    pub(super) fn of_batch(draft: &'d mut Draft<'de>, common: Option<&'d Draft<'de>>) -> Message<'d, 'de> {
+        Message { draft, call: Call::Batch, common, looked: Looked::Closely }
     }
 }
 
@@ -86,6 +88,9 @@ impl<'de> de::Visitor<'de> for Message<'_, 'de> {
             }
         }
         said.settle(self.call, draft);
+        if let Some(common) = self.common {
+            draft.fill(common);
+        }
         Ok(())
     }
 }

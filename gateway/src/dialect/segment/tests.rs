@@ -315,3 +315,45 @@ fn time_is_what_the_sender_says_by_our_clock() {
         );
     });
 }
+
+#[test]
+fn what_is_said_of_a_batch_is_said_of_its_events() {
+    #[track_caller]
+    fn check(batch: &str, event: &str, expected: [Option<&str>; 3]) {
+        for body in [
+            format!(r#"{{"context":{batch},"batch":[{event}]}}"#),
+            format!(r#"{{"batch":[{event}],"sentAt":"x","context":{batch},"sequence":1}}"#),
+            format!(r#"{{"sequence":[1],"batch" : [{event}] , "context":{batch} , "x":[]}}"#),
+            format!(r#"{{"context":{{"locale":"xx"}},"batch":[{event}],"context":{batch}}}"#),
+            format!(r#"{{"x":"{}","context":{batch},"batch":[{event}]}}"#, "y".repeat(5000)),
+        ] {
+            see(Call::Batch, &body, |event| {
+                assert_eq!([event.library, event.locale, event.properties], expected, "{body}");
+            });
+            let with_a_bad_one = body.replace("[{\"type", "[7,{\"type");
+            taken(Call::Batch, &with_a_bad_one, |result, batch| {
+                result.expect("one event is good");
+                let value = batch.records().next().expect("one record").value.to_vec();
+                let event = decode(&value).expect("ours");
+                assert_eq!([event.library, event.locale, event.properties], expected, "{with_a_bad_one}");
+            });
+        }
+    }
+    let common = r#"{"library":{"name":"analytics-go","version":"3.0.0"},"locale":"de","instanceId":"i"}"#;
+    let kept = Some(r#"{"context":{"instanceId":"i"}}"#);
+    check(common, r#"{"type":"track","userId":"u"}"#, [Some("analytics-go/3.0.0"), Some("de"), kept]);
+    check(
+        common,
+        r#"{"type":"track","userId":"u","context":{"library":{"name":"own"},"locale":"en","instanceId":"j","b":1}}"#,
+        [Some("own"), Some("en"), Some(r#"{"context":{"instanceId":"j","b":1}}"#)],
+    );
+    check(r#"{"locale":"\u0064e"}"#, r#"{"type":"track","userId":"u"}"#, [None, Some("de"), None]);
+    check(
+        r#"{"library":"x"}"#,
+        r#"{"type":"track","userId":"u"}"#,
+        [None, None, Some(r#"{"context":{"library":"x"}}"#)],
+    );
+    for none in ["null", "{}", "7", "[]"] {
+        check(none, r#"{"type":"track","userId":"u"}"#, [None; 3]);
+    }
+}
