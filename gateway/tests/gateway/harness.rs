@@ -264,6 +264,13 @@ pub(crate) fn journal(partitions: u32) -> (TempDir, Journal) {
 /// Event ids in the journal, each partition in its order.
 pub(crate) fn stored(journal: &Journal) -> Vec<String> {
     let mut ids = Vec::new();
+    events(journal, |event| ids.push(event.event_id.to_owned()));
+    ids
+}
+
+/// Shows every event in the journal, each partition in its order, and counts them.
+pub(crate) fn events(journal: &Journal, mut show: impl FnMut(&event::Event<'_>)) -> usize {
+    let mut count = 0;
     for partition in 0..journal.partitions() {
         let mut from = 0;
         while from < journal.end_offset(partition) {
@@ -272,12 +279,13 @@ pub(crate) fn stored(journal: &Journal) -> Vec<String> {
                 let event = event::decode(record.value).expect("every record decodes");
                 assert_eq!(event.user_key().map(str::as_bytes), Some(record.key));
                 assert_eq!(event::partition(record.key, journal.partitions()), partition);
-                ids.push(event.event_id.to_owned());
+                show(&event);
+                count += 1;
             }
             from = records.next_offset();
         }
     }
-    ids
+    count
 }
 
 /// One broker in this process, with errors and delays on demand.

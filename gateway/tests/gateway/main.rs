@@ -21,5 +21,9 @@ mod harness;
 mod order;
 /// Kafka goes and comes back.
 mod outage;
+/// An image as an event.
+mod pixel;
+/// What Segment's SDKs and their kin send.
+mod segment;
 /// Topics beside the main one.
 mod topics;
