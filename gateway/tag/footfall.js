@@ -86,25 +86,20 @@
   };
   let ready;
   const adopt = (isLast) => {
-    let isOpen;
-    const found = [];
-    for (const name of names()) {
-      const owner = name.slice(QUEUE.length);
-      if (!name.startsWith(QUEUE) || owner == mine) continue;
+    const owners = names().filter((name) => name.startsWith(QUEUE)).map((name) => name.slice(QUEUE.length));
+    const others = owners.filter((owner) => owner != mine);
+    const dead = others.filter((owner) => {
       const claim = get(CLAIM + owner);
-      if (claim && Date.now() - claim >= CLAIM_MS) {
-        found.push(read(owner));
-        forget([name, CLAIM + owner]);
-      } else if (!isLast) {
-        isOpen = true;
-        if (!claim) set(CLAIM + owner, Date.now());
-      }
+      return claim && Date.now() - claim >= CLAIM_MS;
+    });
+    if (!isLast && dead.length < others.length) {
+      others.map((owner) => get(CLAIM + owner) || set(CLAIM + owner, Date.now()));
+      return setTimeout(lockAndAdopt, CLAIM_MS + 50, true);
     }
-    if (found.length) {
-      found.sort(([a], [b]) => (a && b && a.event_time > b.event_time ? 1 : -1));
-      write(found.concat(read()).flat());
-    }
-    if (isOpen) return setTimeout(lockAndAdopt, CLAIM_MS + 50, true);
+    const found = dead.map(read);
+    dead.map((owner) => forget([QUEUE + owner, CLAIM + owner]));
+    found.sort(([a], [b]) => (a && b && a.event_time > b.event_time ? 1 : -1));
+    if (found[0]) write(found.concat(read()).flat());
     ready = true;
     plan();
   };
@@ -125,7 +120,7 @@
   let notBefore = 0;
   const plan = () => {
     const waiting = read().length;
-    const delay = Math.max(waiting < batchMax && !failures ? flushMs : 0, notBefore - Date.now());
+    const delay = Math.max(waiting < batchMax && !failures ? flushMs : 0, notBefore - performance.now());
     if (waiting && !isBusy) {
       if (delay > 0) timer = timer || setTimeout(send, delay);
       else send();
@@ -136,7 +131,7 @@
     clearTimeout(timer);
     timer = 0;
     if (!ready || !allowed() || (isBusy && isLeaving != 1)) return;
-    if (notBefore > Date.now()) return plan();
+    if (notBefore > performance.now()) return plan();
     const queue = read();
     if (!queue.length) return;
     const sent_at = new Date().toISOString();
@@ -167,7 +162,7 @@
       failures = notBefore = 0;
     } else {
       const delay = retryAfter > 0 ? retryAfter * 1000 : Math.min(500 * 2 ** failures, 6e4);
-      notBefore = Date.now() + delay * (1 + Math.random() / 4);
+      notBefore = performance.now() + delay * (1 + Math.random() / 4);
       failures++;
       // The gateway judged each event: what it neither took nor may take later is settled.
       if (accepted >= 0) {

@@ -94,6 +94,7 @@ fn driver() -> &'static Driver {
             }
             // Whoever waits now is told at once, by the sender that goes away.
             answers.lock().expect("no panic while it is held").clear();
+            let _ = child.wait();
         });
         Driver { stdin, waiting, next: AtomicUsize::new(1) }
     })

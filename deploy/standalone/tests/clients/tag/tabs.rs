@@ -66,7 +66,7 @@ fn of_two_tabs_that_come_at_once_one_takes_over_what_was_left() {
     shop.visit("/");
     shop.track(0..5);
     shop.proxy.wait_for_exchanges(1);
-    shop.run("await page.close({ runBeforeUnload: true })");
+    shop.run("const closed = page.waitForEvent('close'); await page.close({ runBeforeUnload: true }); await closed");
     shop.proxy.always(None);
     let url = shop.proxy.url("/");
     shop.run(&format!(
