@@ -8,7 +8,7 @@ use std::{
     env,
     error::Error,
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
@@ -16,10 +16,12 @@ use std::{
 
 use benches::{
     broker::{Broker, PARTITIONS},
-    clickstream::Clickstream,
+    clickstream::{Clickstream, Dialect},
     load::Load,
+    offer::{Offer, Offered},
     process::{Process, binary, myself},
     rounds::{FLOOR, Run, alternate, keep, setting, table, us_per_event},
+    server::wait_until_accepting,
 };
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
 
@@ -64,18 +66,22 @@ fn measure() -> Result<(), Box<dyn Error>> {
     let mut runs = Vec::new();
     warm_up(&broker, &programs[0])?;
     for case in &CASES {
-        let bodies =
-            Clickstream::new(1).bodies(if case.batch == 1 { 20_000 } else { 100_000 / case.batch }, case.batch);
+        let requests = if case.batch == 1 { 20_000 } else { 100_000 / case.batch };
+        let bodies = [Dialect::Native, Dialect::Segment]
+            .map(|dialect| Clickstream::new(1).bodies_of(dialect, requests, case.batch));
+        let programs: Vec<&Program> =
+            programs.iter().filter(|program| program.dialect == Dialect::Native || case.batch > 1).collect();
         let name = format!("{} a POST, {} connections", case.batch, case.connections);
         let mut group = criterion.benchmark_group(format!("gateway/{name}"));
         configure(&mut group);
         for (round, turn) in alternate(programs.len(), setting("FOOTFALL_BENCH_ROUNDS", case.rounds)) {
-            let program = &programs[turn];
+            let program = programs[turn];
+            let bodies = &bodies[program.dialect as usize];
             let mut session = None;
             group.bench_function(format!("{}/{}", program.name, round + 1), |bencher| {
                 // Outside of what criterion times: it estimates from the first sample how many events a sample takes.
                 let session = session.get_or_insert_with(|| {
-                    Session::start(&broker, program, case, &bodies).unwrap_or_else(|error| void(program, &*error))
+                    Session::start(&broker, program, case, bodies).unwrap_or_else(|error| void(program, &*error))
                 });
                 bencher.iter_custom(|events| session.sample(events).unwrap_or_else(|error| void(program, &*error)));
             });
@@ -103,7 +109,8 @@ fn void(program: &Program, error: &dyn Error) -> ! {
 /// The broker's own warm-up: its first minute costs the servers more.
 fn warm_up(broker: &Broker, program: &Program) -> Result<(), Box<dyn Error>> {
     let case = &CASES[0];
-    let mut session = Session::start(broker, program, case, &Clickstream::new(2).bodies(100, case.batch))?;
+    let bodies = Clickstream::new(2).bodies(100, case.batch);
+    let mut session = Session::start(broker, program, case, &bodies)?;
     let from = Instant::now();
     while from.elapsed() < Duration::from_secs(10) {
         session.sample(100_000)?;
@@ -117,6 +124,7 @@ struct Program {
     name: String,
     path: std::path::PathBuf,
     words: Vec<String>,
+    dialect: Dialect,
 }
 
 impl Program {
@@ -124,9 +132,11 @@ impl Program {
     fn all() -> Result<Vec<Program>, Box<dyn Error>> {
         let product = binary("footfall-gateway", &["event", "journal", "operator", "gateway"])?;
         let flags = "--brokers {brokers} --topic {topic} --listen {listen} --admin 127.0.0.1:0";
+        let flags = format!("{flags} --create-topics --partitions {PARTITIONS}");
         let mut programs = vec![
             Program::new(FLOOR, myself()?.get_program().into(), "floor {listen} {brokers} {topic}"),
-            Program::new("footfall-gateway", product, &format!("{flags} --create-topics --partitions {PARTITIONS}")),
+            Program::new("footfall-gateway", product.clone(), &flags),
+            Program { dialect: Dialect::Segment, ..Program::new("footfall-gateway, Segment", product, &flags) },
         ];
         if let Ok(peer) = env::var("FOOTFALL_BENCH_PEER") {
             let parts = peer.split_once('=').and_then(|(name, command)| Some((name, command.split_once(' ')?)));
@@ -137,7 +147,8 @@ impl Program {
     }
 
     fn new(name: &str, path: std::path::PathBuf, words: &str) -> Program {
-        Program { name: name.into(), path, words: words.split_whitespace().map(str::to_owned).collect() }
+        let words = words.split_whitespace().map(str::to_owned).collect();
+        Program { name: name.into(), path, words, dialect: Dialect::Native }
     }
 
     fn start(&self, listen: SocketAddr, brokers: &str, topic: &str) -> io::Result<Process> {
@@ -154,6 +165,8 @@ struct Session<'a> {
     program: &'a Program,
     case: &'a Case,
     topic: String,
+    listen: SocketAddr,
+    bodies: &'a [String],
     server: Process,
     load: Load,
     /// Records in the topic before the first sample.
@@ -174,13 +187,13 @@ impl<'a> Session<'a> {
         broker: &'a Broker,
         program: &'a Program,
         case: &'a Case,
-        bodies: &[String],
+        bodies: &'a [String],
     ) -> Result<Session<'a>, Box<dyn Error>> {
         let topic = broker.topic()?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut server = program.start(listen, broker.addresses(), &topic)?;
         wait_until_accepting(listen, &mut server)?;
-        let mut load = Load::open(listen, case.connections, bodies)?;
+        let mut load = Load::open(listen, case.connections, program.dialect.path(), bodies)?;
         // The first request makes the producer look up the topic.
         let from = Instant::now();
         while load.send(1)?.refusal.is_some() {
@@ -190,7 +203,7 @@ impl<'a> Session<'a> {
             thread::sleep(Duration::from_millis(100));
         }
         let count = broker.count(&topic)?;
-        Ok(Session { broker, program, case, topic, server, load, count, samples: Vec::new() })
+        Ok(Session { broker, program, case, topic, listen, bodies, server, load, count, samples: Vec::new() })
     }
 
     /// Sends this many events and says what they cost the server, in whole requests.
@@ -217,52 +230,58 @@ impl<'a> Session<'a> {
         Ok(cost.max(Duration::from_nanos(1)))
     }
 
+    /// Offers half of what the closed loop reached, over as many connections.
+    fn at_half(&self, events_per_second: f64) -> io::Result<Offered> {
+        let offer = Offer {
+            address: self.listen,
+            path: self.program.dialect.path(),
+            bodies: self.bodies,
+            requests_per_second: events_per_second / 2.0 / self.case.batch as f64,
+            duration: Duration::from_secs(setting("FOOTFALL_BENCH_SECONDS", 10)),
+            connections: self.case.connections,
+        };
+        offer.run(|| ())
+    }
+
     fn finish(self, case: &str, round: usize) -> Result<Run, Box<dyn Error>> {
-        let accepted: u64 = self.samples.iter().map(|sample| sample.accepted).sum();
+        // The samples before are criterion's warm-up.
+        let measured = &self.samples[self.samples.len().saturating_sub(SAMPLES)..];
+        let events: u64 = measured.iter().map(|sample| sample.accepted).sum();
+        let wall: Duration = measured.iter().map(|sample| sample.wall).sum();
+        let rss_peak_mib = self.server.rss_peak_bytes()? as f64 / f64::from(1 << 20);
+        let half = self.at_half(events as f64 / wall.as_secs_f64())?;
+        if half.answers.keys().any(|code| code != "ok") || half.broken > 0 {
+            return Err(format!("refused at half of capacity: {:?}", half.answers).into());
+        }
+        let accepted = half.accepted + self.samples.iter().map(|sample| sample.accepted).sum::<u64>();
         let stored = self.broker.count(&self.topic)? - self.count;
         if stored != accepted {
             return Err(format!("accepted {accepted} events, but the topic grew by {stored}").into());
         }
-        let rss_peak_mib = self.server.rss_peak_bytes()? as f64 / f64::from(1 << 20);
         self.server.stop()?;
         self.broker.delete(&self.topic)?;
-        // The samples before are criterion's warm-up.
-        let measured = &self.samples[self.samples.len().saturating_sub(SAMPLES)..];
         let sum = |field: fn(&Sample) -> Duration| measured.iter().map(field).sum::<Duration>();
         let (cpu, ticks) = (sum(|sample| sample.cpu), sum(|sample| sample.cpu_with_ended_threads));
         if ticks > cpu.mul_f64(1.05) + Duration::from_millis(20 * SAMPLES as u64) {
             return Err(format!("threads ended during the run: {cpu:?} counted, {ticks:?} used").into());
         }
-        let events = measured.iter().map(|sample| sample.accepted).sum();
         let mut latencies: Vec<u32> = measured.iter().flat_map(|sample| &sample.latencies_us).copied().collect();
         latencies.sort_unstable();
-        let percentile_ms = |share: f64| {
-            let index = (latencies.len() as f64 * share) as usize;
-            latencies.get(index.min(latencies.len().saturating_sub(1))).map(|us| f64::from(*us) / 1e3)
-        };
+        let ms = |sorted_us: &[u32], share| Some(Offered::percentile_ms(sorted_us, share));
         Ok(Run {
             case: case.into(),
             program: self.program.name.clone(),
             round: round + 1,
             events,
             cpu_us_per_event: us_per_event(cpu, events),
-            events_per_second: events as f64 / sum(|sample| sample.wall).as_secs_f64(),
+            events_per_second: events as f64 / wall.as_secs_f64(),
             rss_peak_mib,
-            p50_ms: percentile_ms(0.5),
-            p99_ms: percentile_ms(0.99),
+            p50_ms: ms(&latencies, 0.5),
+            p99_ms: ms(&latencies, 0.99),
+            half_p50_ms: ms(&half.latencies_us, 0.5),
+            half_p99_ms: ms(&half.latencies_us, 0.99),
             bytes_per_event: None,
             files: None,
         })
     }
-}
-
-fn wait_until_accepting(address: SocketAddr, server: &mut Process) -> Result<(), Box<dyn Error>> {
-    let from = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        if !server.is_running() || from.elapsed() > Duration::from_secs(30) {
-            return Err(format!("the server does not listen on {address}").into());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

@@ -137,6 +137,8 @@ fn run(mut command: Command, folder: &Path, events: usize) -> Result<Run, Box<dy
         rss_peak_mib: process.rss_peak_bytes()? as f64 / f64::from(1 << 20),
         p50_ms: None,
         p99_ms: None,
+        half_p50_ms: None,
+        half_p99_ms: None,
         bytes_per_event: Some(bytes as f64 / events as f64),
         files: Some(files.len() as u64),
     };

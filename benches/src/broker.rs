@@ -43,7 +43,7 @@ pub struct Broker {
     /// Topics made so far.
     topics: AtomicUsize,
     /// Last, because it ends when it is dropped: the clients before it would complain about a broker that is gone.
-    _node: Option<kafka::Broker>,
+    node: Option<kafka::Broker>,
 }
 
 impl fmt::Debug for Broker {
@@ -73,7 +73,7 @@ impl Broker {
             watcher: config.create()?,
             runtime: runtime.expect("tokio starts"),
             topics: AtomicUsize::new(0),
-            _node: node,
+            node,
         })
     }
 
@@ -81,6 +81,14 @@ impl Broker {
     #[must_use]
     pub fn addresses(&self) -> &str {
         &self.addresses
+    }
+
+    /// Lets all producers together write only so many bytes a second.
+    ///
+    /// # Panics
+    /// The broker is not this bench's own, or Kafka's tool fails.
+    pub fn limit_producers(&self, bytes_per_second: u32) {
+        self.node.as_ref().expect("only a broker of our own is slowed down").limit_producers(bytes_per_second);
     }
 
     /// Makes an empty topic of [`PARTITIONS`] partitions; says its name, which is new.

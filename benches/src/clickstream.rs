@@ -33,6 +33,17 @@ pub struct Act {
     properties: String,
 }
 
+impl Dialect {
+    /// Where requests in it go.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Dialect::Native => "/v1/events",
+            Dialect::Segment => "/v1/batch",
+        }
+    }
+}
+
 impl Act {
     /// The event as the gateway would hand it on.
     #[must_use]
@@ -56,22 +67,50 @@ impl Act {
         }
     }
 
+    /// Appends the event as a client of Segment's would send it: the same content, with the page in its context.
+    pub fn write_segment_json(&self, out: &mut String) {
+        let id_name = if self.anonymous { "anonymousId" } else { "userId" };
+        let (kind, name) = match self.kind {
+            "click" => ("track", r#""event":"click","#),
+            _ => ("page", ""),
+        };
+        let element = self.element.as_ref().map(|name| format!(r#","element":"{name}""#)).unwrap_or_default();
+        let (time, properties) = (self.time(), &self.properties[..self.properties.len() - 1]);
+        write!(out, r#"{{"messageId":"{}","type":"{kind}",{name}"{id_name}":"{}","#, self.event_id, self.user)
+            .and_then(|()| write!(out, r#""timestamp":"{time}","context":{{"sessionId":"{}","#, self.session_id))
+            .and_then(|()| write!(out, r#""page":{{"url":"{}","title":"{}","#, self.url, self.title))
+            .and_then(|()| write!(out, r#""referrer":"{}"}}}},"properties":{properties}{element}}}}}"#, self.referrer))
+            .expect("a String takes whatever is written");
+    }
+
+    fn time(&self) -> String {
+        let ms = (self.event_time - MIDNIGHT_US) / 1_000;
+        let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
+        format!("2026-01-02T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
+
     /// Appends the event as a client would send it.
     pub fn write_json(&self, out: &mut String) {
         let id_name = if self.anonymous { "anonymous_id" } else { "user_id" };
-        let ms = (self.event_time - MIDNIGHT_US) / 1_000;
-        let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
         let element = self.element.as_ref().map(|name| format!(r#""element":"{name}","#)).unwrap_or_default();
         write!(
             out,
             r#"{{"event_id":"{}","type":"{}","{id_name}":"{}","session_id":"{}","#,
             self.event_id, self.kind, self.user, self.session_id
         )
-        .and_then(|()| write!(out, r#""event_time":"2026-01-02T{hour:02}:{minute:02}:{second:02}.{ms:03}Z","#))
+        .and_then(|()| write!(out, r#""event_time":"{}","#, self.time()))
         .and_then(|()| write!(out, r#""url":"{}","title":"{}","referrer":"{}","#, self.url, self.title, self.referrer))
         .and_then(|()| write!(out, r#"{element}"properties":{}}}"#, self.properties))
         .expect("a String takes whatever is written");
     }
+}
+
+/// The language in which requests tell events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Native,
+    /// Segment's, as its libraries send it: `POST /v1/batch`.
+    Segment,
 }
 
 /// The endless stream of them.
@@ -94,6 +133,23 @@ impl Clickstream {
             sum
         });
         Clickstream { random: seed, made: 0, weights: weights.collect() }
+    }
+
+    /// Request bodies of `batch` events each, in the `dialect`.
+    pub fn bodies_of(&mut self, dialect: Dialect, bodies: usize, batch: usize) -> Vec<String> {
+        match dialect {
+            Dialect::Native => self.bodies(bodies, batch),
+            Dialect::Segment => (0..bodies).map(|_| self.segment_body(batch)).collect(),
+        }
+    }
+
+    fn segment_body(&mut self, batch: usize) -> String {
+        let mut body = r#"{"batch":"#.to_owned();
+        for (index, act) in self.take(batch).enumerate() {
+            body.push(if index == 0 { '[' } else { ',' });
+            act.write_segment_json(&mut body);
+        }
+        body + "]}"
     }
 
     /// Request bodies of `batch` events each: one object for a batch of one, else an array.

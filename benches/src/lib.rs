@@ -3,13 +3,15 @@
 //! The benches beside this folder measure; the programs in `floor` are the least; this crate holds what they share:
 //!
 //! ```text
-//! clickstream -> load -> a gateway (process) -> broker -> a sink (process) -> rounds
+//! clickstream -> load, offer -> a gateway (server, process) -> broker -> a sink (process) -> rounds
 //! ```
 
 /// JSON to a struct that borrows: the least a parse can cost.
 pub mod borrowed;
 /// The topic between the services.
 pub mod broker;
+/// A ceiling on a program's processor time.
+pub mod ceiling;
 /// Made events: seeded, as JSON and as [`event::Event`].
 pub mod clickstream;
 /// A log's values to a file: the least a sink can cost.
@@ -18,10 +20,14 @@ pub mod columns;
 pub mod file;
 /// A closed loop of requests over kept connections.
 pub mod load;
+/// Requests at a rate of their own, whatever the answers are.
+pub mod offer;
 /// A program under measurement: its processor time and memory.
 pub mod process;
 /// Runs in alternation, their medians and ratios.
 pub mod rounds;
+/// The product's gateway on a topic of its own.
+pub mod server;
 
 /// The event as a record's value.
 #[must_use]

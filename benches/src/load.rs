@@ -2,8 +2,8 @@
 //!
 //! Responsible for sending a given number of requests as fast as the answers come, and for saying what was accepted.
 //! Promises that nothing is in flight when [`Load::send`] returns, so that the broker's count can be held against it.
-//! It knows of HTTP only what a gateway's answer needs, to leave the processor to the server. When to send is the
-//! benches' business: this is a closed loop, which measures cost and not capacity.
+//! It knows of HTTP only what a gateway's answer needs, to leave the processor to the server. This is a closed loop,
+//! which measures cost and capacity; at a rate of its own sends [`offer`](crate::offer).
 
 use std::{
     io,
@@ -43,19 +43,23 @@ pub struct Outcome {
     pub latencies_us: Vec<u32>,
 }
 
+impl Outcome {
+    fn add(&mut self, part: Outcome) {
+        self.accepted += part.accepted;
+        self.refusal = self.refusal.take().or(part.refusal);
+        self.latencies_us.extend(part.latencies_us);
+    }
+}
+
 impl Load {
-    /// Opens the connections. `bodies` are sent in turn to `POST /v1/events`.
-    pub fn open(address: SocketAddr, connections: usize, bodies: &[String]) -> io::Result<Load> {
+    /// Opens the connections. `bodies` are sent in turn to `POST path`.
+    pub fn open(address: SocketAddr, connections: usize, path: &str, bodies: &[String]) -> io::Result<Load> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let head = format!("POST /v1/events HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
-        let request = |body: &String| format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
         let mut idle = Vec::with_capacity(connections);
         for _ in 0..connections {
-            let stream = runtime.block_on(TcpStream::connect(address))?;
-            stream.set_nodelay(true)?;
-            idle.push(Connection { stream, answer: Vec::with_capacity(4096) });
+            idle.push(runtime.block_on(Connection::open(address))?);
         }
-        Ok(Load { runtime, idle, requests: Arc::new(bodies.iter().map(request).collect()), sent: 0 })
+        Ok(Load { runtime, idle, requests: Arc::new(requests(address, path, bodies)), sent: 0 })
     }
 
     /// Sends this many requests and waits for all answers. Fails if a connection does.
@@ -67,25 +71,63 @@ impl Load {
         for connection in self.idle.drain(..) {
             tasks.spawn_on(connection.work(turn.clone(), end, self.requests.clone()), self.runtime.handle());
         }
-        let mut whole = Outcome { latencies_us: Vec::with_capacity(requests), ..Outcome::default() };
+        self.finish(tasks)
+    }
+
+    /// Sends one request on every connection, fifty at a time.
+    pub fn send_on_each(&mut self) -> io::Result<Outcome> {
+        let mut whole = Outcome::default();
+        let mut idle = std::mem::take(&mut self.idle).into_iter().peekable();
+        while idle.peek().is_some() {
+            let mut tasks = JoinSet::new();
+            for connection in idle.by_ref().take(50) {
+                let turn = Arc::new(AtomicUsize::new(self.sent));
+                self.sent += 1;
+                tasks.spawn_on(connection.work(turn, self.sent, self.requests.clone()), self.runtime.handle());
+            }
+            whole.add(self.finish(tasks)?);
+        }
+        Ok(whole)
+    }
+
+    fn finish(&mut self, mut tasks: JoinSet<io::Result<(Connection, Outcome)>>) -> io::Result<Outcome> {
+        let mut whole = Outcome::default();
         while let Some(done) = self.runtime.block_on(tasks.join_next()) {
             let (connection, part) = done.expect("a connection's task does not panic")?;
             self.idle.push(connection);
-            whole.accepted += part.accepted;
-            whole.refusal = whole.refusal.or(part.refusal);
-            whole.latencies_us.extend(part.latencies_us);
+            whole.add(part);
         }
         Ok(whole)
     }
 }
 
+/// The bodies as whole requests to `POST path`.
+pub(crate) fn requests(address: SocketAddr, path: &str, bodies: &[String]) -> Vec<Vec<u8>> {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n");
+    let request = |body: &String| format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
+    bodies.iter().map(request).collect()
+}
+
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
-    answer: Vec<u8>,
+    /// The last answer, whole.
+    pub(crate) answer: Vec<u8>,
 }
 
 impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, answer: Vec::with_capacity(1024) })
+    }
+
+    /// Sends one request and reads its answer; says where the answer's body begins.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<usize> {
+        self.stream.write_all(request).await?;
+        self.read_answer().await
+    }
+
     /// Takes turns with the other connections until `end`.
     async fn work(
         mut self,
@@ -100,8 +142,7 @@ impl Connection {
                 return Ok((self, outcome));
             }
             let from = Instant::now();
-            self.stream.write_all(&requests[index % requests.len()]).await?;
-            let body = self.read_answer().await?;
+            let body = self.exchange(&requests[index % requests.len()]).await?;
             outcome.latencies_us.push(u32::try_from(from.elapsed().as_micros()).unwrap_or(u32::MAX));
             if self.answer.starts_with(b"HTTP/1.1 200") {
                 outcome.accepted += number_after(&self.answer[body..], b"\"accepted\":").unwrap_or(0);
@@ -127,11 +168,11 @@ impl Connection {
     }
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-fn number_after(bytes: &[u8], name: &[u8]) -> Option<u64> {
+pub(crate) fn number_after(bytes: &[u8], name: &[u8]) -> Option<u64> {
     let rest = bytes[find(bytes, name)? + name.len()..].trim_ascii_start();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
     digits.map(|byte| u64::from(byte - b'0')).reduce(|value, digit| value * 10 + digit)

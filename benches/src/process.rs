@@ -5,6 +5,7 @@
 //! to the nanosecond where the kernel keeps it.
 
 use std::{
+    collections::BTreeMap,
     env, fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -44,13 +45,11 @@ impl Process {
 
     /// Processor time of the threads that live now.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
+        let mut sum = Duration::ZERO;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end between the listing and the look.
-            let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            nanoseconds += line.split(' ').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+            sum += cpu_of(&task?.path());
         }
-        Ok(Duration::from_nanos(nanoseconds))
+        Ok(sum)
     }
 
     /// Processor time of all threads, also of those that ended, in ticks of 10 ms: for the whole of a run.
@@ -64,10 +63,37 @@ impl Process {
 
     /// The most memory it held at once.
     pub fn rss_peak_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory it holds now.
+    pub fn rss_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1024)
+    }
+
+    /// Processor time by thread name, of the threads that live now; the names of a pool's threads count as one.
+    pub fn cpu_by_thread(&self) -> io::Result<BTreeMap<String, Duration>> {
+        let mut by_name = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+            let name = name.trim().trim_end_matches(|last: char| last.is_ascii_digit()).to_owned();
+            *by_name.entry(name).or_default() += cpu_of(&task);
+        }
+        Ok(by_name)
+    }
+
+    /// Its number, for tools that look at it from outside.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to end, as an operator does, and waits until it did.
@@ -96,6 +122,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time of one thread; none if it ended between the listing and the look.
+fn cpu_of(task: &Path) -> Duration {
+    let line = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    Duration::from_nanos(line.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0))
 }
 
 /// This very program again, to be started as a floor.

@@ -28,6 +28,11 @@ pub struct Run {
     pub p50_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_ms: Option<f64>,
+    /// Latency from the intended time, at half of the rate that the closed loop reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_p99_ms: Option<f64>,
     /// On disk, where files are written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_event: Option<f64>,
@@ -69,9 +74,10 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 /// All runs of one bench, as Markdown: a line for each case and program.
 #[must_use]
 pub fn table(runs: &[Run]) -> String {
-    let mut text = "| case | program | CPU us/event (range) | x floor | p50 / p99 ms | peak RSS MiB | events/s | \
-                    bytes/event | files |\n|---|---|---|---|---|---|---|---|---|\n"
-        .to_owned();
+    let mut text =
+        "| case | program | CPU us/event (range) | x floor | p50 / p99 ms | at half, p50 / p99 ms | peak RSS MiB | \
+                    events/s | bytes/event | files |\n|---|---|---|---|---|---|---|---|---|---|\n"
+            .to_owned();
     for (case, program) in lines(runs) {
         let these: Vec<&Run> = of(runs, case, program).collect();
         let costs = || these.iter().map(|run| run.cpu_us_per_event);
@@ -79,11 +85,13 @@ pub fn table(runs: &[Run]) -> String {
         let over = |field: fn(&Run) -> Option<f64>| median(these.iter().filter_map(|run| field(run)));
         let optional = |value: f64, digits| if value.is_nan() { "-".into() } else { format!("{value:.digits$}") };
         text += &format!(
-            "| {case} | {program} | {:.2} ({low:.2} to {high:.2}) | {:.2} | {} / {} | {:.0} | {:.0} | {} | {} |\n",
+            "| {case} | {program} | {:.2} ({low:.2} to {high:.2}) | {:.2} | {} / {} | {} / {} | {:.0} | {:.0} | {} | {} |\n",
             median(costs()),
             ratio(runs, case, program),
             optional(over(|run| run.p50_ms), 1),
             optional(over(|run| run.p99_ms), 1),
+            optional(over(|run| run.half_p50_ms), 1),
+            optional(over(|run| run.half_p99_ms), 1),
             over(|run| Some(run.rss_peak_mib)),
             over(|run| Some(run.events_per_second)),
             optional(over(|run| run.bytes_per_event), 1),
@@ -164,6 +172,8 @@ mod tests {
             rss_peak_mib: 1.0,
             p50_ms: None,
             p99_ms: None,
+            half_p50_ms: None,
+            half_p99_ms: None,
             bytes_per_event: None,
             files: None,
         }

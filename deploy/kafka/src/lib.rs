@@ -85,6 +85,11 @@ impl Broker {
         name
     }
 
+    /// Lets each producer's connection write only so many bytes a second, by Kafka's own quota: a slow log.
+    pub fn limit_producers(&self, bytes_per_second: u32) {
+        self.run("quota", &["--producer-bytes", &bytes_per_second.to_string()]);
+    }
+
     /// Stops all nodes in an orderly way; data and ports stay.
     pub fn stop(&self) {
         self.run("down", &[]);
