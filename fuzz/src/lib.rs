@@ -7,14 +7,18 @@
 
 /// Avro values to events and back.
 mod avro;
+/// Bodies on their way in: pieces, encodings, caps.
+mod body;
 /// The text fields of an event by wire name.
 mod fields;
-/// Compressed bodies under a cap.
-mod inflate;
 /// The native dialect's bodies.
 mod native;
+/// The pixel's queries.
+mod pixel;
 /// What an event of the native dialect should become.
 mod reference;
+/// The bodies of Segment's API.
+mod segment;
 /// What must hold of every body that was taken, whatever its dialect.
 mod taken;
 /// RFC 3339 texts.
@@ -30,9 +34,11 @@ pub struct Target {
 }
 
 /// All of them, in the order of a request's path.
-pub const TARGETS: [Target; 4] = [
-    Target { name: "inflate", run: inflate::run },
+pub const TARGETS: [Target; 6] = [
+    Target { name: "body", run: body::run },
     Target { name: "native", run: native::run },
+    Target { name: "segment", run: segment::run },
+    Target { name: "pixel", run: pixel::run },
     Target { name: "time", run: time::run },
     Target { name: "avro", run: avro::run },
 ];

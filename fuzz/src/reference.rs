@@ -169,7 +169,7 @@ fn members(properties: Option<&str>) -> Option<Vec<(String, &str)>> {
 }
 
 /// An object's members in their order, with equal keys where they are.
-struct Object<'a>(Vec<(String, &'a str)>);
+pub(crate) struct Object<'a>(pub(crate) Vec<(String, &'a str)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event::{Event, decode, encode, validate};
 use gateway::{
     rejection::Code,
-    stage::{Stage, Taken},
+    stage::{Language, Stage, Taken},
 };
 use serde_json::value::RawValue;
 
@@ -19,24 +19,30 @@ pub(crate) enum Fate<'a> {
     Rejected(Code),
 }
 
-/// Takes the body three times, on a stage that other bodies have used before: what came before must not matter, and
+/// Takes a request four times, on a stage that other requests have used before: what came before must not matter, and
 /// neither may how many events there might have been.
-pub(crate) fn take(body: &[u8], judge: fn(&mut Stage, &[u8], i64, u32) -> Result<Taken, Code>) -> Result<Taken, Code> {
+pub(crate) fn take(language: Language, told: &[u8]) -> Result<Taken, Code> {
     let mut stage = Stage::default();
-    let first = judge(&mut stage, body, RECEIVED_AT_US, u32::MAX);
-    let again = judge(&mut stage, body, RECEIVED_AT_US, u32::MAX);
+    let first = stage.judge(language, told, RECEIVED_AT_US, u32::MAX);
+    let again = stage.judge(language, told, RECEIVED_AT_US, u32::MAX);
     match (&first, &again) {
         (Ok(first), Ok(again)) => {
-            assert_eq!(without_ids(first), without_ids(again), "taken otherwise the second time");
-            assert_eq!(first.rejected, again.rejected, "rejected otherwise the second time");
-            let just = judge(&mut stage, body, RECEIVED_AT_US, first.events);
+            assert_same(first, again, "taken otherwise the second time");
+            let just = stage.judge(language, told, RECEIVED_AT_US, first.events);
             assert_eq!(just.map(|taken| taken.events), Ok(first.events), "as many events as allowed");
-            let full = judge(&mut stage, body, RECEIVED_AT_US, first.events - 1);
+            let full = stage.judge(language, told, RECEIVED_AT_US, first.events - 1);
             assert_eq!(full.map(|taken| taken.events), Err(Code::TooManyEvents), "one event too many");
         }
         _ => assert_eq!(first.as_ref().err(), again.as_ref().err(), "refused otherwise the second time"),
     }
     first
+}
+
+/// Both have the same fates.
+#[track_caller]
+pub(crate) fn assert_same(one: &Taken, other: &Taken, why: &str) {
+    assert_eq!(without_ids(one), without_ids(other), "{why}");
+    assert_eq!(one.rejected, other.rejected, "{why}");
 }
 
 /// The records without the ids, which the gateway may have made.
@@ -73,4 +79,30 @@ fn holds(event: &Event<'_>, key: &[u8], value: &[u8]) {
         let json: Result<&RawValue, _> = serde_json::from_str(text);
         assert!(json.is_ok_and(|json| json.get().starts_with('{')), "properties are no JSON object: {text}");
     }
+}
+
+/// Without the white space that may stand around a line or a document.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_ascii_whitespace())
+}
+
+pub(crate) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// Whether a text may be refused for its depth. One that is no JSON may always be.
+pub(crate) fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > 1024 || !is_json(text)
 }

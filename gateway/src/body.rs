@@ -35,7 +35,7 @@ pub(crate) struct BodyBound {
 }
 
 /// What a client announces about a body before sending it.
-pub(crate) fn announced_bytes(body: &Incoming) -> usize {
+pub(crate) fn announced_bytes(body: &impl Body) -> usize {
     usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct Patience {
 }
 
 /// Reads the whole body and inflates it if it is compressed. The `seat` may already hold a part of it.
-pub(crate) async fn read(
+pub(crate) async fn read<B: Body<Data = Bytes, Error: Error> + Unpin>(
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut B,
     seat: &mut Seat,
     bound: &BodyBound,
     patience: Patience,
@@ -74,8 +74,8 @@ fn check_expectation(headers: &HeaderMap) -> Result<(), Rejection> {
     Err(Rejection::new(Code::ExpectationFailed, "this Expect cannot be met: send 100-continue or leave it out"))
 }
 
-async fn collect(
-    body: &mut Incoming,
+async fn collect<B: Body<Data = Bytes, Error: Error> + Unpin>(
+    body: &mut B,
     seat: &mut Seat,
     bytes_max: usize,
     patience: Patience,
@@ -110,7 +110,8 @@ async fn collect(
         if bytes > seat.bytes() {
             seat.grow(bytes - seat.bytes())?;
         }
-        if whole.is_empty() && bytes == announced {
+        // Where nothing was announced, an empty frame at the start is not the whole.
+        if whole.is_empty() && bytes == announced && bytes > 0 {
             return Ok(data);
         }
         whole.reserve_exact(announced.saturating_sub(whole.len()));
@@ -129,7 +130,7 @@ fn too_slow() -> Rejection {
 }
 
 /// Why no more of a body can be had: its chunks make no sense, or it ended early.
-fn broken(error: &hyper::Error) -> Rejection {
+fn broken(error: &impl Error) -> Rejection {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     match cause {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {

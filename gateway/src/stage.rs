@@ -3,15 +3,29 @@
 //! Responsible for nothing at run time: it lets `benches` put a number beside parse, validate and encode, and lets
 //! `fuzz` hold each parser against another one, without an HTTP connection and a log around them.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::Bytes;
+use hyper::{
+    HeaderMap,
+    body::{Body, Frame, SizeHint},
+    header::{CONTENT_ENCODING, HeaderValue},
+};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
 
 use crate::{
     batch::{Batch, Bound, Origin},
-    body::{encoding::Encoding, inflate::inflate as undo},
+    body::{self, BodyBound, Patience},
     config::IpPolicy,
-    dialect::Dialect,
+    dialect::{Call, Dialect},
     load_shed::LoadShed,
     rejection::Code,
     routes::Routes,
@@ -32,6 +46,26 @@ pub struct Taken {
     pub rejected: Vec<(u32, Code)>,
 }
 
+/// The dialects by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Native,
+    SegmentBatch,
+    SegmentTrack,
+    Pixel,
+}
+
+impl Language {
+    fn dialect(self) -> Dialect {
+        match self {
+            Language::Native => Dialect::Native,
+            Language::SegmentBatch => Dialect::Segment(Call::Batch),
+            Language::SegmentTrack => Dialect::Segment(Call::Track),
+            Language::Pixel => Dialect::Pixel,
+        }
+    }
+}
+
 impl Stage {
     /// From a body of the native dialect to encoded records; says how many there are. `None` if the body is refused.
     pub fn take(&mut self, body: &[u8], received_at_us: i64) -> Option<usize> {
@@ -40,14 +74,20 @@ impl Stage {
         Some(self.0.records().len())
     }
 
-    /// The same, in full, with room for `events_max` events.
+    /// The same of any dialect, in full, with room for `events_max` events.
     ///
     /// # Errors
-    /// Why the body was refused whole.
-    pub fn judge(&mut self, body: &[u8], received_at_us: i64, events_max: u32) -> Result<Taken, Code> {
+    /// Why the request was refused whole.
+    pub fn judge(
+        &mut self,
+        language: Language,
+        told: &[u8],
+        received_at_us: i64,
+        events_max: u32,
+    ) -> Result<Taken, Code> {
         let bound = Bound { events_max, event_bytes_max: usize::MAX };
         let mut intake = self.0.open(origin(received_at_us), bound);
-        Dialect::Native.parse(body, &mut intake).map_err(|rejection| rejection.code)?;
+        language.dialect().parse(told, &mut intake).map_err(|rejection| rejection.code)?;
         let events = intake.events();
         let records = self.0.records().map(|record| (record.index, record.key.to_vec(), record.value.to_vec()));
         Ok(Taken {
@@ -71,12 +111,59 @@ fn origin(received_at_us: i64) -> Origin<'static> {
     }
 }
 
-/// Inflates a gzip body under a cap of its own and a scale with room for `room` bytes of all requests.
-///
-/// # Errors
-/// Why it was refused.
-pub fn inflate(raw: &[u8], bytes_max: usize, room: usize) -> Result<Vec<u8>, Code> {
-    let shed = Arc::new(LoadShed::new(Gauge::default(), room));
-    let mut seat = shed.admit(0).map_err(|rejection| rejection.code)?;
-    undo(Encoding::Gzip, raw, &mut seat, bytes_max).map_err(|rejection| rejection.code)
+/// A body on its way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arriving<'a> {
+    /// The value of `Content-Encoding`, if the header is there.
+    pub encoding: Option<&'a [u8]>,
+    /// The body in the pieces in which it comes.
+    pub pieces: &'a [&'a [u8]],
+    /// Whether its length was announced.
+    pub announced: bool,
+    pub raw_bytes_max: usize,
+    pub inflated_bytes_max: usize,
+    /// Room on the scale of all requests.
+    pub in_flight_bytes_max: usize,
+}
+
+impl Arriving<'_> {
+    /// Reads and inflates it. Says, beside the body, how many bytes were weighed for it.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn read(self) -> Result<(Bytes, usize), Code> {
+        const LONG: Duration = Duration::from_secs(60);
+        let mut headers = HeaderMap::new();
+        if let Some(encoding) = self.encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_bytes(encoding).map_err(|_| Code::UnsupportedEncoding)?);
+        }
+        let shed = Arc::new(LoadShed::new(Gauge::default(), self.in_flight_bytes_max));
+        let mut seat = shed.admit(0).map_err(|rejection| rejection.code)?;
+        let bound = BodyBound { raw_bytes_max: self.raw_bytes_max, inflated_bytes_max: self.inflated_bytes_max };
+        let patience = Patience { until: Instant::now() + LONG, silence: LONG };
+        let pieces = self.pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
+        let mut body = Pieces { pieces, announced: self.announced };
+        let read = body::read(&headers, &mut body, &mut seat, &bound, patience).await;
+        read.map(|whole| (whole, seat.bytes())).map_err(|rejection| rejection.code)
+    }
+}
+
+/// A body that comes in pieces.
+struct Pieces {
+    pieces: VecDeque<Bytes>,
+    announced: bool,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let bytes = self.pieces.iter().map(|piece| piece.len() as u64).sum();
+        if self.announced { SizeHint::with_exact(bytes) } else { SizeHint::default() }
+    }
 }
