@@ -3,7 +3,8 @@
 //! Responsible for the flags and for where they stand among the settings. What they mean is in `gateway::config`.
 
 use clap::Parser;
-use operator::cli::CommonArgs;
+use gateway::config::Settings;
+use operator::{Failure, cli::CommonArgs};
 use serde::Serialize;
 
 /// Takes events over HTTP and answers when Kafka has them.
@@ -63,7 +64,14 @@ struct Kafka<'a> {
 }
 
 impl Args {
-    pub(crate) fn flags(&self) -> Flags<'_> {
+    /// The settings of this process, checked.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let settings: Settings = self.common.settings(self.flags())?;
+        settings.check().map_err(Failure::config)?;
+        Ok(settings)
+    }
+
+    fn flags(&self) -> Flags<'_> {
         Flags {
             gateway: Listen { listen: self.listen.as_deref() },
             admin: Listen { listen: self.admin.as_deref() },

@@ -4,11 +4,15 @@
 //! arrival times never go back within a process, also when the system's clock is set back: the sink rolls by the log's
 //! time. Whether the client's own times are plausible is validation's business.
 
+mod proxies;
+
 use std::{
     net::IpAddr,
     sync::atomic::{AtomicI64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
+
+pub(crate) use self::proxies::TrustedProxies;
 
 /// The only place where the gateway learns the time of day.
 #[derive(Debug)]

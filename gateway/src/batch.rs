@@ -82,6 +82,13 @@ pub(crate) struct Bound {
     pub(crate) event_bytes_max: usize,
 }
 
+impl Bound {
+    /// The same with at most so many events.
+    pub(crate) fn at_most(self, events_max: u32) -> Bound {
+        Bound { events_max: self.events_max.min(events_max), ..self }
+    }
+}
+
 /// Where a dialect puts what it finds.
 #[derive(Debug)]
 pub(crate) struct Intake<'a> {

@@ -3,17 +3,30 @@
 //! Responsible for names, defaults and the rules between settings. Promises that every setting has a working default and
 //! that [`Settings::check`] names both keys of a contradiction. Where settings come from is `operator`'s business.
 
+mod access;
+
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::arrival;
+pub(crate) use self::access::ANY_KEY;
+pub use self::access::{KeyRoute, KeySettings, LimitSettings};
+use crate::arrival::{self, TrustedProxies};
+
+/// The settings that serve requests, which every binary with a gateway in it has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Serving {
+    pub gateway: GatewaySettings,
+    pub keys: Vec<KeySettings>,
+}
 
 /// Everything that `footfall-gateway` reads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub gateway: GatewaySettings,
+    /// Who may send. Anyone, if there are none.
+    pub keys: Vec<KeySettings>,
     pub kafka: KafkaSettings,
     pub routes: Vec<RouteSettings>,
     pub dead_letters: DeadLetterSettings,
@@ -26,10 +39,13 @@ pub struct Settings {
 pub struct GatewaySettings {
     /// Where to listen for events, `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
-    /// What the column `source` says.
+    /// What the column `source` says where there are no `[[keys]]`.
     pub source: String,
     /// How much of a client's address is kept: `full`, `truncated` or `none`.
     pub ip: IpPolicy,
+    /// Networks of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    pub limits: LimitSettings,
     /// Largest body as it comes over the wire.
     pub body_bytes_max: usize,
     /// Largest body after decompression.
@@ -144,6 +160,10 @@ pub enum ConfigError {
          gateway.inflated_bytes_max ({largest}), or the largest request would never be taken: raise it"
     )]
     InFlightTooSmall { in_flight: usize, largest: usize },
+    #[error("gateway.trusted_proxies has `{text}`, which is no network: write it like 10.0.0.0/8 or 192.0.2.7")]
+    NoNetwork { text: String },
+    #[error("{section} {problem}")]
+    Access { section: String, problem: String },
     #[error("{key} is {value}: {rule}")]
     OutOfRange { key: &'static str, value: u64, rule: &'static str },
     #[error("{key} is empty: {rule}")]
@@ -164,6 +184,8 @@ impl Default for GatewaySettings {
             listen: "127.0.0.1:8080".to_owned(),
             source: "default".to_owned(),
             ip: IpPolicy::default(),
+            trusted_proxies: Vec::new(),
+            limits: LimitSettings::default(),
             body_bytes_max: 5 * MIB,
             inflated_bytes_max: 20 * MIB,
             event_bytes_max: MIB,
@@ -233,7 +255,7 @@ impl Settings {
     /// # Errors
     /// The first contradiction, with both keys.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.gateway.check()?;
+        self.serving().check()?;
         self.kafka.check()?;
         check_routes(&self.routes)?;
         self.check_dead_letters()?;
@@ -258,6 +280,35 @@ impl Settings {
         }
         Ok(())
     }
+
+    pub fn serving(&self) -> Serving {
+        Serving { gateway: self.gateway.clone(), keys: self.keys.clone() }
+    }
+}
+
+impl Serving {
+    /// Checks what can be checked without looking outside.
+    ///
+    /// # Errors
+    /// The first contradiction, with its keys.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.gateway.check()?;
+        self.check_access()
+    }
+
+    /// Checks what a policy is made of.
+    pub(crate) fn check_access(&self) -> Result<(), ConfigError> {
+        self.gateway.proxies()?;
+        self.gateway.limits.check()?;
+        access::check_keys(&self.keys)
+    }
+
+    /// These settings, with those of `new` that a running gateway takes over.
+    pub(crate) fn reloaded(&self, new: &Serving) -> Serving {
+        let GatewaySettings { source, ip, trusted_proxies, limits, .. } = new.gateway.clone();
+        let gateway = GatewaySettings { source, ip, trusted_proxies, limits, ..self.gateway.clone() };
+        Serving { gateway, keys: new.keys.clone() }
+    }
 }
 
 impl GatewaySettings {
@@ -276,6 +327,11 @@ impl GatewaySettings {
             return Err(ConfigError::Empty { key: "gateway.source", rule: "name where the events come from" });
         }
         Ok(())
+    }
+
+    pub(crate) fn proxies(&self) -> Result<TrustedProxies, ConfigError> {
+        let no_network = |text: &String| ConfigError::NoNetwork { text: text.clone() };
+        TrustedProxies::parse(&self.trusted_proxies).map_err(no_network)
     }
 }
 
@@ -345,6 +401,10 @@ mod tests {
         );
         check(|s| s.gateway.in_flight_bytes_max = 1 << 20, &["gateway.in_flight_bytes_max", "gateway.body_bytes_max"]);
         check(|s| s.gateway.events_max = 0, &["gateway.events_max"]);
+        check(|s| s.gateway.limits.source_share_max = 0, &["gateway.limits", "source_share_max"]);
+        check(|s| s.gateway.limits.burst_per_address = Some(1), &["gateway.limits", "burst"]);
+        check(|s| s.gateway.trusted_proxies = vec!["10.0.0/8".to_owned()], &["gateway.trusted_proxies", "`10.0.0/8`"]);
+        check(|s| s.keys = vec![KeySettings::default()], &["keys[0]"]);
         check(|s| s.kafka.partitions = -3, &["kafka.partitions"]);
         check(|s| s.kafka.topic.clear(), &["kafka.topic"]);
         check(|s| s.gateway.source.clear(), &["gateway.source"]);

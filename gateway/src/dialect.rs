@@ -52,6 +52,11 @@ impl Dialect {
         }
     }
 
+    /// Whether a body in this language may hold the write key.
+    pub(crate) fn may_tell_a_key(self) -> bool {
+        matches!(self, Dialect::Segment(_))
+    }
+
     /// Whether the event is told in the query instead of the body.
     pub(crate) fn is_told_in_query(self) -> bool {
         self == Dialect::Pixel

@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Request, body::Incoming, header::USER_AGENT, http::reques
 
 use crate::{
     Gateway,
+    auth::WriteKey,
     batch::{Batch, Origin},
     body::{self, Patience},
     dead_letter::Letters,
@@ -17,6 +18,8 @@ use crate::{
     ledger::Entry,
     load_shed::Seat,
     log::{Failure, Sent},
+    policy::{Policy, Source},
+    rate_limit,
     rejection::{Code, EventRejection, Rejection},
     reply::{Answer, Judgement},
     server::Client,
@@ -27,13 +30,15 @@ thread_local!(static BATCH: RefCell<Batch> = RefCell::default());
 /// Takes the events of a request and answers what became of them.
 pub(crate) async fn ingest(
     gateway: &Gateway,
+    policy: &Policy,
     client: &Client,
     dialect: Dialect,
     request: Request<Incoming>,
     entry: &mut Entry<'_>,
 ) -> Answer {
     let (head, mut body) = request.into_parts();
-    match take(gateway, client, dialect, &head, &mut body, entry).await {
+    let arrival = Arrival { policy, client, dialect, head: &head };
+    match take(gateway, &arrival, &mut body, entry).await {
         Ok(judgement) => Answer::Judged(judgement),
         Err(rejection) => {
             body::discard(&head.headers, &mut body, 2 * gateway.body_bound.raw_bytes_max).await;
@@ -42,20 +47,50 @@ pub(crate) async fn ingest(
     }
 }
 
+/// What is known of a request before its body.
+struct Arrival<'a> {
+    policy: &'a Policy,
+    client: &'a Client,
+    dialect: Dialect,
+    head: &'a Parts,
+}
+
 async fn take(
     gateway: &Gateway,
-    client: &Client,
-    dialect: Dialect,
-    head: &Parts,
+    arrival: &Arrival<'_>,
     body: &mut Incoming,
     entry: &mut Entry<'_>,
 ) -> Result<Judgement, Rejection> {
     let mut seat = admit(gateway, body)?;
-    let body = read(gateway, &head.headers, body, &mut seat, entry).await?;
-    let told = if dialect.is_told_in_query() { head.uri.query().unwrap_or_default().as_bytes() } else { &body };
-    let taken = append(gateway, client, dialect, &head.headers, told, entry)?;
+    let known = arrival.by_head()?.map(|key| arrival.enter(key, &mut seat, entry)).transpose()?;
+    let body = read(gateway, &arrival.head.headers, body, &mut seat, entry).await?;
+    let source = match known {
+        Some(source) => source,
+        None => arrival.enter(arrival.policy.keys.by_body(&body)?, &mut seat, entry)?,
+    };
+    let taken = append(gateway, arrival, source, &body, entry)?;
     drop(body);
     Ok(taken.judged(gateway, entry).await)
+}
+
+impl<'a> Arrival<'a> {
+    fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    /// The write key, unless only the body can tell it.
+    fn by_head(&self) -> Result<Option<&'a WriteKey>, Rejection> {
+        self.policy.keys.by_head(&self.head.headers, self.query(), self.dialect.may_tell_a_key())
+    }
+
+    /// Whether the key may be used here, and whether its source has room: before the body is read, if the head told it.
+    fn enter(&self, key: &'a WriteKey, seat: &mut Seat, entry: &Entry<'_>) -> Result<&'a Source, Rejection> {
+        key.allows(self.dialect, &self.head.headers)?;
+        let source = &*key.source;
+        seat.belong(&source.share, self.policy.division, entry.since())?;
+        source.quota.as_ref().map_or(Ok(()), |quota| quota.check_exhausted())?;
+        Ok(source)
+    }
 }
 
 /// Refuses at once what cannot be served.
@@ -90,28 +125,33 @@ async fn read(
 /// between the records of a request.
 fn append(
     gateway: &Gateway,
-    client: &Client,
-    dialect: Dialect,
-    headers: &HeaderMap,
-    told: &[u8],
+    arrival: &Arrival<'_>,
+    source: &Source,
+    body: &[u8],
     entry: &mut Entry<'_>,
 ) -> Result<Taken, Rejection> {
     BATCH.with_borrow_mut(|batch| {
         let received_at_us = gateway.clock.now_us();
+        let (policy, headers) = (arrival.policy, &arrival.head.headers);
+        let address = policy.proxies.client(arrival.client.peer, headers);
+        let ip = arrival.client.keep(address, policy.ip);
         let origin = Origin {
             received_at_us,
-            source: &gateway.source,
+            source: &source.name,
             user_agent: headers.get(USER_AGENT).and_then(|agent| str::from_utf8(agent.as_bytes()).ok()),
-            ip: client.ip.as_deref(),
-            ip_policy: gateway.ip_policy,
+            ip: ip.as_deref(),
+            ip_policy: policy.ip,
             routes: gateway.log.routes(),
         };
+        let told =
+            if arrival.dialect.is_told_in_query() { arrival.query().unwrap_or_default().as_bytes() } else { body };
         let to = gateway.log.dead_letters();
-        let letters = Letters { to, received_at_us, source: origin.source, dialect, told };
-        let mut intake = batch.open(origin, gateway.batch_bound);
-        dialect.parse(told, &mut intake).inspect_err(|rejection| letters.whole(rejection))?;
+        let letters = Letters { to, received_at_us, source: origin.source, dialect: arrival.dialect, told };
+        let mut intake = batch.open(origin, gateway.batch_bound.at_most(policy.events_max(source)));
+        arrival.dialect.parse(told, &mut intake).inspect_err(|rejection| letters.whole(rejection))?;
         let events = intake.events();
         entry.received(events);
+        rate_limit::take(source.quota.as_deref(), policy.addresses.as_deref(), address, events)?;
         let sent = (batch.records().len() > 0).then(|| gateway.log.append(batch, received_at_us));
         let rejected = batch.take_rejected();
         letters.events(&rejected);
@@ -133,7 +173,9 @@ impl Taken {
         let mut rejected = self.rejected;
         if let Some(sent) = self.sent {
             let deadline = entry.since() + gateway.request_timeout;
+            let waiting = gateway.load_shed.await_acknowledgement(self.since);
             let delivery = sent.delivered(deadline.into()).await;
+            drop(waiting);
             if delivery.timed_out {
                 gateway.metrics.timeouts.delivery.inc();
             }

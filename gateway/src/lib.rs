@@ -14,12 +14,16 @@
 
 /// When and from where a request came.
 pub mod arrival;
+/// Write keys: who may send, and as which source.
+mod auth;
 /// Drafts to encoded records.
 mod batch;
 /// Capped reading and inflating.
 mod body;
 /// Settings, defaults, rules between them.
 pub mod config;
+/// What browsers need to let a page send.
+mod cors;
 /// Refused events, kept with the reason.
 mod dead_letter;
 /// The languages in which clients tell events.
@@ -36,6 +40,10 @@ mod load_shed;
 pub mod log;
 /// Every metric name of this crate.
 mod metrics;
+/// What may change while the gateway runs, and its reload.
+mod policy;
+/// Limits that count events.
+mod rate_limit;
 /// The closed list of refusals.
 pub mod rejection;
 /// The answer as JSON.
@@ -54,6 +62,7 @@ mod tag;
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use operator::{Failure, Health};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -62,24 +71,27 @@ use self::{
     arrival::Clock,
     batch::Bound,
     body::BodyBound,
-    config::{GatewaySettings, IpPolicy},
+    config::{ConfigError, Serving},
     health::Readiness,
     ledger::Ledger,
     load_shed::LoadShed,
+    policy::Policy,
 };
-pub use self::{log::Log, metrics::Metrics};
+pub use self::{log::Log, metrics::Metrics, policy::Reload};
 
 /// What every request is served with.
 #[derive(Debug)]
 struct Gateway {
     log: Log,
+    /// Replaced as a whole; a request keeps the one it began with.
+    policy: ArcSwap<Policy>,
     load_shed: Arc<LoadShed>,
     ledger: Ledger,
     metrics: Metrics,
     clock: Clock,
     shutdown: CancellationToken,
-    source: String,
-    ip_policy: IpPolicy,
+    /// As it was at the start.
+    settings: Serving,
     body_bound: BodyBound,
     batch_bound: Bound,
     request_timeout: Duration,
@@ -88,16 +100,22 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn new(settings: &GatewaySettings, log: Log, metrics: Metrics, shutdown: CancellationToken) -> Gateway {
+    fn new(serving: &Serving, log: Log, metrics: Metrics, shutdown: CancellationToken) -> Result<Gateway, ConfigError> {
+        let settings = &serving.gateway;
         metrics.set_body_bytes_max(settings.in_flight_bytes_max);
-        Gateway {
-            load_shed: Arc::new(LoadShed::new(metrics.body_bytes_in_flight.clone(), settings.in_flight_bytes_max)),
+        Ok(Gateway {
+            policy: ArcSwap::from_pointee(Policy::new(serving, None)?),
+            load_shed: Arc::new(LoadShed::new(
+                metrics.body_bytes_in_flight.clone(),
+                settings.in_flight_bytes_max,
+                settings.request_timeout,
+                metrics.shed.clone(),
+            )),
             ledger: Ledger::new(metrics.ledger.clone()),
             metrics,
             clock: Clock::system(),
             shutdown,
-            source: settings.source.clone(),
-            ip_policy: settings.ip,
+            settings: serving.clone(),
             body_bound: BodyBound {
                 raw_bytes_max: settings.body_bytes_max,
                 inflated_bytes_max: settings.inflated_bytes_max,
@@ -110,7 +128,12 @@ impl Gateway {
             body_timeout: settings.body_timeout.min(settings.request_timeout),
             body_silence: settings.body_silence_timeout,
             log,
-        }
+        })
+    }
+
+    /// The settings after a reload: what needs a restart stays as it was.
+    fn reloaded(&self, new: &Serving) -> Serving {
+        self.settings.reloaded(new)
     }
 
     /// Between 1 and 3, so that a crowd that was refused together does not come back together.
@@ -119,12 +142,14 @@ impl Gateway {
     }
 }
 
-/// Serves until `shutdown`, then drains: no new connection, requests in flight answered, the log flushed.
+/// Serves until `shutdown`, then drains: no new connection, requests in flight answered, the log flushed. Until then it
+/// applies what `reload` brings.
 ///
 /// # Errors
-/// The log is lost for this process (exit code 70).
+/// The settings contradict each other (exit code 64), or the log is lost for this process (70).
 pub async fn run(
-    settings: &GatewaySettings,
+    settings: &Serving,
+    reload: Option<Reload>,
     log: Log,
     listener: TcpListener,
     metrics: Metrics,
@@ -132,15 +157,16 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let readiness = Readiness::register(health);
-    let gateway = Arc::new(Gateway::new(settings, log, metrics, shutdown));
+    let gateway = Arc::new(Gateway::new(settings, log, metrics, shutdown).map_err(Failure::config)?);
     let tasks = TaskTracker::new();
     readiness.open();
     let ended = tokio::select! {
-        () = server::accept(&gateway, settings, listener, &tasks) => Ok(()),
+        () = server::accept(&gateway, &settings.gateway, listener, &tasks) => Ok(()),
+        () = policy::keep(&gateway, reload.as_ref()) => unreachable!("the policy is kept for ever"),
         lost = readiness.watch(&gateway.log, &gateway.metrics.log_queue_records) => Err(lost),
     };
     readiness.draining();
     gateway.shutdown.cancel();
-    server::drain(&gateway, &tasks, settings.drain_timeout).await;
+    server::drain(&gateway, &tasks, settings.gateway.drain_timeout).await;
     ended
 }

@@ -1,13 +1,28 @@
-//! Bounded memory: the bytes of all requests in flight.
+//! Bounded memory and bounded waiting: what is refused at once because too much is under way.
 //!
-//! Responsible for one number, the body bytes held by requests (raw and inflated), and its limit. Promises that a
-//! request is refused at once when it does not fit, never queued, and that its bytes are given back whatever ends it.
+//! Responsible for the body bytes held by requests (raw and inflated) and their limit, for each source's share of them,
+//! and for the age of what the log has not acknowledged. Promises that a request is refused at once when it does not
+//! fit, never queued, that its bytes are given back whatever ends it, and that a source which holds less than its fair
+//! share is not refused because of one that holds more. How many events a source may send is `rate_limit`'s business.
 
-use std::sync::Arc;
+mod delay;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::rejection::{Code, Rejection};
+use self::delay::Unacknowledged;
+pub(crate) use self::delay::Waiting;
+use crate::{
+    metrics::Shed,
+    rejection::{Code, Rejection},
+};
 
 /// What a request is charged for its announcement alone. The rest is charged as it arrives, or clients could take all the
 /// room there is by announcing bodies that they never send.
@@ -18,42 +33,106 @@ const ANNOUNCED_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct LoadShed {
     bytes: Gauge,
     bytes_max: usize,
+    /// Sources that have requests in flight.
+    active: AtomicUsize,
+    unacknowledged: Unacknowledged,
+    shed: Shed,
 }
 
-/// A request's share. Gives its bytes back when dropped.
+/// How the room is divided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Division {
+    /// What one source may hold.
+    pub(crate) share_bytes_max: usize,
+    /// How old the oldest unacknowledged request may be; zero: as old as it gets.
+    pub(crate) ack_delay_max: Duration,
+}
+
+/// What one source holds.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    bytes: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+/// A request's place. Gives its bytes back when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     shed: Arc<LoadShed>,
     bytes: usize,
+    /// Whose it is, and what that source may hold.
+    share: Option<(Arc<Share>, usize)>,
 }
 
 impl LoadShed {
-    /// `bytes` shows the bytes in flight to the operator and is the count itself.
-    pub(crate) fn new(bytes: Gauge, bytes_max: usize) -> LoadShed {
-        LoadShed { bytes, bytes_max }
+    /// `bytes` shows the bytes in flight to the operator and is the count itself. No request takes longer than
+    /// `request_timeout`.
+    pub(crate) fn new(bytes: Gauge, bytes_max: usize, request_timeout: Duration, shed: Shed) -> LoadShed {
+        let unacknowledged = Unacknowledged::new(request_timeout);
+        LoadShed { bytes, bytes_max, active: AtomicUsize::new(0), unacknowledged, shed }
     }
 
     /// Lets a request in that announces `bytes` (0 if it does not), if there is room for all of them now.
     pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> Result<Seat, Rejection> {
-        let mut seat = Seat { shed: self.clone(), bytes: 0 };
-        let held = usize::try_from(self.bytes.get()).unwrap_or(0);
-        if held.saturating_add(bytes) > self.bytes_max {
-            return Err(full());
+        let mut seat = Seat { shed: self.clone(), bytes: 0, share: None };
+        if self.held().saturating_add(bytes) > self.bytes_max {
+            return Err(self.full());
         }
         seat.grow(bytes.min(ANNOUNCED_BYTES_MAX))?;
         Ok(seat)
     }
+
+    /// A request's records are with the log since `now`, until what this returns is dropped.
+    pub(crate) fn await_acknowledgement(&self, now: Instant) -> Waiting<'_> {
+        self.unacknowledged.enter(now)
+    }
+
+    fn held(&self) -> usize {
+        usize::try_from(self.bytes.get()).unwrap_or(0)
+    }
+
+    fn full(&self) -> Rejection {
+        self.shed.bytes.inc();
+        Rejection::new(Code::Overloaded, "the gateway holds as many bytes as it may: send again after Retry-After")
+    }
+
+    /// Whether too much waits for the log. A source that holds less than others do gets through all the same: what makes
+    /// the log late is not its own.
+    fn check_delay(&self, share: &Share, others_bytes: usize, limit: Duration, now: Instant) -> Result<(), Rejection> {
+        if limit.is_zero() || self.unacknowledged.oldest(now) <= limit {
+            return Ok(());
+        }
+        let fair = others_bytes / self.active.load(Ordering::Relaxed).max(1);
+        if share.bytes.load(Ordering::Relaxed) < fair {
+            return Ok(());
+        }
+        self.shed.delay.inc();
+        Err(Rejection::new(Code::Overloaded, "the log is slower than the events come: send again after Retry-After"))
+    }
 }
 
 impl Seat {
+    /// The request turned out to be of the source that `share` belongs to.
+    pub(crate) fn belong(&mut self, share: &Arc<Share>, division: Division, now: Instant) -> Result<(), Rejection> {
+        let others_bytes = self.shed.held().saturating_sub(self.bytes);
+        self.shed.check_delay(share, others_bytes, division.ack_delay_max, now)?;
+        if share.requests.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.shed.active.fetch_add(1, Ordering::Relaxed);
+        }
+        self.share = Some((share.clone(), division.share_bytes_max));
+        self.charge_share(self.bytes)
+    }
+
     /// Takes `bytes` more.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Rejection> {
         let before = usize::try_from(self.shed.bytes.inc_by(as_i64(bytes))).unwrap_or(0);
         self.bytes += bytes;
-        if before.saturating_add(bytes) <= self.shed.bytes_max {
-            return Ok(());
+        if before.saturating_add(bytes) > self.shed.bytes_max {
+            // The share has to know as well what will be given back.
+            let _ = self.charge_share(bytes);
+            return Err(self.shed.full());
         }
-        Err(full())
+        self.charge_share(bytes)
     }
 
     /// Takes `bytes` more for as long as `work` runs.
@@ -66,6 +145,9 @@ impl Seat {
         let done = work(self);
         self.bytes -= bytes;
         self.shed.bytes.dec_by(as_i64(bytes));
+        if let Some((share, _)) = &self.share {
+            share.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
         done
     }
 
@@ -73,16 +155,29 @@ impl Seat {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    fn charge_share(&self, bytes: usize) -> Result<(), Rejection> {
+        let Some((share, bytes_max)) = &self.share else { return Ok(()) };
+        if share.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= *bytes_max {
+            return Ok(());
+        }
+        self.shed.shed.share.inc();
+        Err(Rejection::new(
+            Code::Overloaded,
+            "this write key holds its share of the gateway: send again after Retry-After",
+        ))
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shed.bytes.dec_by(as_i64(self.bytes));
+        let Some((share, _)) = &self.share else { return };
+        share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if share.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.shed.active.fetch_sub(1, Ordering::Relaxed);
+        }
     }
-}
-
-fn full() -> Rejection {
-    Rejection::new(Code::Overloaded, "the gateway holds as many bytes as it may: send again after Retry-After")
 }
 
 fn as_i64(bytes: usize) -> i64 {
@@ -90,30 +185,4 @@ fn as_i64(bytes: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_does_not_fit_is_refused_and_everything_is_given_back() {
-        let gauge = Gauge::default();
-        let shed = Arc::new(LoadShed::new(gauge.clone(), 100));
-        let mut first = shed.admit(60).expect("60 of 100 fit");
-        assert_eq!(shed.admit(41).expect_err("101 do not fit").code, Code::Overloaded);
-        assert_eq!(gauge.get(), 60);
-        first.grow(40).expect("100 of 100 fit");
-        first.grow(1).expect_err("101 do not fit");
-        drop(first);
-        assert_eq!(gauge.get(), 0);
-        shed.admit(100).expect("the scale is empty again");
-    }
-
-    #[test]
-    fn announcing_takes_little_room() {
-        let gauge = Gauge::default();
-        let shed = Arc::new(LoadShed::new(gauge.clone(), 10 << 20));
-        let seats: Vec<Seat> = (0..20).map(|_| shed.admit(5 << 20).expect("nothing has arrived yet")).collect();
-        assert_eq!(gauge.get(), 20 * (64 << 10));
-        drop(seats);
-        assert_eq!(shed.admit((10 << 20) + 1).expect_err("it can never fit").code, Code::Overloaded);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use gateway::{Log, Metrics, config::Settings, log::KafkaError};
+use gateway::{Log, Metrics, Reload, config::Settings, log::KafkaError};
 use operator::{
     Failure, Health,
     admin::{self, Admin},
@@ -19,8 +19,7 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let args: args::Args = cli::parse()?;
-    let settings: Settings = args.common.settings(args.flags())?;
-    settings.check().map_err(Failure::config)?;
+    let settings = args.settings()?;
     if args.common.check_only() {
         return Ok(());
     }
@@ -29,10 +28,10 @@ fn start() -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::environment(format!("cannot start worker threads: {error}")))?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(args, settings))
 }
 
-async fn serve(settings: Settings) -> Result<(), Failure> {
+async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown::on_signal();
     let listener = operator::bind(settings.gateway.listen.as_str())?;
     let admin_listener = operator::bind(settings.admin.listen.as_str())?;
@@ -51,7 +50,14 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     // It outlives the drain, which an operator may want to watch.
     let served = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(admin_listener, admin, served.clone()));
-    let ended = gateway::run(&settings.gateway, log, listener, metrics, &health, shutdown).await;
+    if settings.keys.is_empty() {
+        tracing::warn!("no write key is configured, so anyone may send events: add [[keys]]");
+    }
+    let reload = Reload::new(args.common.config.clone(), move || {
+        let settings = args.settings()?;
+        Ok((settings.serving(), settings))
+    });
+    let ended = gateway::run(&settings.serving(), Some(reload), log, listener, metrics, &health, shutdown).await;
     served.cancel();
     let _ = admin.await;
     ended

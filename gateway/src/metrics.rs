@@ -27,8 +27,26 @@ pub struct Metrics {
     pub(crate) timeouts: Timeouts,
     pub(crate) delivery: Histogram,
     pub(crate) log_queue_records: Gauge,
+    pub(crate) shed: Shed,
+    pub(crate) limited_addresses: Gauge,
+    pub(crate) reloads: Reloads,
     pub(crate) dead_letters: DeadLetterMetrics,
     body_bytes_max: Gauge,
+}
+
+/// Requests refused because too much is under way, by what there was too much of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shed {
+    pub(crate) bytes: Counter,
+    pub(crate) share: Counter,
+    pub(crate) delay: Counter,
+}
+
+/// Changes of the configuration while the gateway runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloads {
+    pub(crate) applied: Counter,
+    pub(crate) refused: Counter,
 }
 
 /// Requests and events, received and ended.
@@ -81,13 +99,18 @@ struct ByStatus {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: &'static str,
+struct ByPhase {
+    phase: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByPhase {
-    phase: &'static str,
+struct ByReason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
 }
 
 /// From below a local fsync to the longest deadline.
@@ -113,6 +136,9 @@ impl Metrics {
             timeouts: Timeouts::register(registry),
             delivery: Seconds.new_metric(),
             log_queue_records: Gauge::default(),
+            shed: Shed::register(registry),
+            limited_addresses: Gauge::default(),
+            reloads: Reloads::register(registry),
             dead_letters: DeadLetterMetrics::register(registry),
         };
         let Metrics { body_bytes_in_flight, body_bytes_max, connections, connections_refused, .. } = metrics.clone();
@@ -128,6 +154,8 @@ impl Metrics {
         registry.register_with_unit("delivery", help, Unit::Seconds, metrics.delivery.clone());
         let help = "Records handed to the log and not acknowledged yet";
         registry.register("log_queue_records", help, metrics.log_queue_records.clone());
+        let help = "Client addresses whose events are counted against their limit";
+        registry.register("limited_addresses", help, metrics.limited_addresses.clone());
         metrics
     }
 
@@ -198,6 +226,26 @@ impl DeadLetterMetrics {
         let (sent, failed, skipped) = (of("sent"), of("failed"), of("skipped"));
         registry.register("dead_letters", "Refused events for the dead-letter topic, by what became of them", letters);
         DeadLetterMetrics { sent, failed, skipped }
+    }
+}
+
+impl Shed {
+    fn register(registry: &mut Registry) -> Shed {
+        let shed = Family::<ByReason, Counter>::default();
+        let of = |reason| shed.get_or_create_owned(&ByReason { reason });
+        let (bytes, share, delay) = (of("bytes"), of("share"), of("delay"));
+        registry.register("requests_shed", "Requests refused because too much is under way", shed.clone());
+        Shed { bytes, share, delay }
+    }
+}
+
+impl Reloads {
+    fn register(registry: &mut Registry) -> Reloads {
+        let reloads = Family::<ByOutcome, Counter>::default();
+        let of = |outcome| reloads.get_or_create_owned(&ByOutcome { outcome });
+        let (applied, refused) = (of("applied"), of("refused"));
+        registry.register("config_reloads", "Changes of the configuration while running", reloads.clone());
+        Reloads { applied, refused }
     }
 }
 

@@ -18,6 +18,12 @@ pub enum Code {
     MalformedRequest,
     HeadTooLarge,
     ExpectationFailed,
+    KeyMissing,
+    UnknownKey,
+    OriginNotAllowed,
+    RouteNotAllowed,
+    QuotaExceeded,
+    AddressQuotaExceeded,
     BodyTooLarge,
     TooManyEvents,
     UnsupportedEncoding,
@@ -58,12 +64,18 @@ pub struct Facts {
 
 impl Code {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Code; 30] = [
+    pub const ALL: [Code; 36] = [
         Code::RouteNotFound,
         Code::MethodNotAllowed,
         Code::MalformedRequest,
         Code::HeadTooLarge,
         Code::ExpectationFailed,
+        Code::KeyMissing,
+        Code::UnknownKey,
+        Code::OriginNotAllowed,
+        Code::RouteNotAllowed,
+        Code::QuotaExceeded,
+        Code::AddressQuotaExceeded,
         Code::BodyTooLarge,
         Code::TooManyEvents,
         Code::UnsupportedEncoding,
@@ -105,6 +117,12 @@ impl Code {
             Code::MalformedRequest => row("malformed_request", BAD, false),
             Code::HeadTooLarge => row("head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, false),
             Code::ExpectationFailed => row("expectation_failed", StatusCode::EXPECTATION_FAILED, false),
+            Code::KeyMissing => row("key_missing", StatusCode::UNAUTHORIZED, false),
+            Code::UnknownKey => row("unknown_key", StatusCode::UNAUTHORIZED, false),
+            Code::OriginNotAllowed => row("origin_not_allowed", StatusCode::FORBIDDEN, false),
+            Code::RouteNotAllowed => row("route_not_allowed", StatusCode::FORBIDDEN, false),
+            Code::QuotaExceeded => row("quota_exceeded", StatusCode::TOO_MANY_REQUESTS, true),
+            Code::AddressQuotaExceeded => row("address_quota_exceeded", StatusCode::TOO_MANY_REQUESTS, true),
             Code::BodyTooLarge => row("body_too_large", LARGE, false),
             Code::TooManyEvents => row("too_many_events", LARGE, false),
             Code::UnsupportedEncoding => row("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, false),
@@ -140,11 +158,18 @@ impl Code {
 pub struct Rejection {
     pub code: Code,
     pub message: Cow<'static, str>,
+    /// When to send again, where that is known better than for refusals in general.
+    pub retry_after_seconds: Option<u32>,
 }
 
 impl Rejection {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Rejection {
-        Rejection { code, message: message.into() }
+        Rejection { code, message: message.into(), retry_after_seconds: None }
+    }
+
+    /// The same, with a time of its own after which it makes sense to send again.
+    pub(crate) fn retry_after(self, seconds: u32) -> Rejection {
+        Rejection { retry_after_seconds: Some(seconds), ..self }
     }
 }
 
@@ -211,7 +236,8 @@ mod tests {
         for code in Code::ALL {
             let facts = code.facts();
             let transport = matches!(code, Code::BodyTimeout | Code::BodyIncomplete | Code::ClientGone);
-            assert_eq!(facts.retriable, facts.status.is_server_error() || transport, "{}", facts.name);
+            let quota = facts.status == StatusCode::TOO_MANY_REQUESTS;
+            assert_eq!(facts.retriable, facts.status.is_server_error() || quota || transport, "{}", facts.name);
         }
     }
 }

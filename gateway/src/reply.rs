@@ -117,12 +117,15 @@ impl Answer {
             write_judgement(&mut body, judgement);
         }
         body.push('}');
+        let known_seconds = headline.as_ref().and_then(|rejection| rejection.retry_after_seconds);
         let code = headline.map(|rejection| rejection.code.facts());
         let mut reply = Response::new(Full::new(Bytes::from(body)));
         *reply.status_mut() = code.map_or(StatusCode::OK, |code| code.status);
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if code.is_some_and(|code| code.retriable) {
-            reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds()));
+            reply
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(known_seconds.unwrap_or_else(retry_after_seconds)));
         }
         if code.is_some_and(|code| code.status == StatusCode::UNSUPPORTED_MEDIA_TYPE) {
             reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));

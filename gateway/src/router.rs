@@ -11,6 +11,7 @@ use hyper::{
 
 use crate::{
     Gateway, body,
+    cors::Cors,
     dialect::{Call, Dialect},
     ingest::ingest,
     rejection::{Code, Rejection},
@@ -63,6 +64,8 @@ const ROUTES: &[(&str, Target)] = &[
     ("/footfall.js", Target::Tag),
 ];
 
+const ANY_METHOD: &str = "GET, HEAD, POST, OPTIONS";
+
 impl Target {
     /// The methods that it knows.
     fn allow(self) -> &'static str {
@@ -85,12 +88,10 @@ enum Route {
 }
 
 fn route(method: &Method, path: &str) -> Route {
-    if (method, path) == (&Method::OPTIONS, "*") {
-        return Route::Options("GET, HEAD, POST, OPTIONS");
-    }
     let path = path.strip_suffix('/').unwrap_or(path);
     let Some(&(_, target)) = ROUTES.iter().find(|(known, _)| *known == path) else {
-        return Route::NotFound;
+        // A browser that asks in vain would hide from its page that there is no such path.
+        return if method == Method::OPTIONS { Route::Options(ANY_METHOD) } else { Route::NotFound };
     };
     match (target, method) {
         (_, &Method::OPTIONS) => Route::Options(target.allow()),
@@ -103,12 +104,14 @@ fn route(method: &Method, path: &str) -> Route {
 /// Answers one request.
 pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<Incoming>) -> Reply {
     let mut entry = gateway.ledger.open();
+    let policy = gateway.policy.load_full();
+    let cors = Cors::of(request.method(), request.headers());
     let route = route(request.method(), request.uri().path());
     let answer = match route {
-        Route::To(Target::Post(dialect)) => ingest(gateway, client, dialect, request, &mut entry).await,
+        Route::To(Target::Post(dialect)) => ingest(gateway, &policy, client, dialect, request, &mut entry).await,
         // Looking whether the image is there is not opening the mail.
         Route::To(Target::Pixel) if request.method() == Method::HEAD => Answer::Served(pixel()),
-        Route::To(Target::Pixel) => ingest(gateway, client, Dialect::Pixel, request, &mut entry).await,
+        Route::To(Target::Pixel) => ingest(gateway, &policy, client, Dialect::Pixel, request, &mut entry).await,
         Route::To(Target::Tag) => Answer::Served(tag::serve(request.headers())),
         Route::Options(_) => Answer::Served(Reply::default()),
         Route::NotAllowed(allow) => {
@@ -121,6 +124,7 @@ pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<I
         }
     };
     entry.close(&answer);
+    let code = answer.code();
     let mut reply = match route {
         Route::To(Target::Pixel) => answer.into_image(|| gateway.retry_after_seconds()),
         _ => answer.into_reply(|| gateway.retry_after_seconds()),
@@ -128,6 +132,7 @@ pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<I
     if let Route::Options(allow) | Route::NotAllowed(allow) = route {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
+    cors.complete(&mut reply, &policy.origins, code);
     reply
 }
 
@@ -168,8 +173,8 @@ mod tests {
                 check(method, path, if allowed { Route::To(*target) } else { Route::NotAllowed(target.allow()) });
             }
         }
-        check(Method::OPTIONS, "*", Route::Options("GET, HEAD, POST, OPTIONS"));
-        check(Method::OPTIONS, "/nowhere", Route::NotFound);
+        check(Method::OPTIONS, "*", Route::Options(ANY_METHOD));
+        check(Method::OPTIONS, "/nowhere", Route::Options(ANY_METHOD));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     config::IpPolicy,
     dialect::{Call, Dialect},
     load_shed::LoadShed,
+    metrics::Shed,
     rejection::Code,
     routes::Routes,
 };
@@ -137,7 +138,7 @@ impl Arriving<'_> {
         if let Some(encoding) = self.encoding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_bytes(encoding).map_err(|_| Code::UnsupportedEncoding)?);
         }
-        let shed = Arc::new(LoadShed::new(Gauge::default(), self.in_flight_bytes_max));
+        let shed = Arc::new(LoadShed::new(Gauge::default(), self.in_flight_bytes_max, LONG, Shed::default()));
         let mut seat = shed.admit(0).map_err(|rejection| rejection.code)?;
         let bound = BodyBound { raw_bytes_max: self.raw_bytes_max, inflated_bytes_max: self.inflated_bytes_max };
         let patience = Patience { until: Instant::now() + LONG, silence: LONG };

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use gateway::config::{AdminSettings, GatewaySettings, RouteSettings};
+use gateway::config::{AdminSettings, GatewaySettings, KeySettings, RouteSettings, Serving};
 use operator::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub struct Settings {
     /// Folder that holds everything: `journal/` and `lake/`.
     pub data: PathBuf,
     pub gateway: GatewaySettings,
+    /// Who may send. Anyone, if there are none.
+    pub keys: Vec<KeySettings>,
     pub sink: sink::Settings,
     /// Properties with a column of their own.
     pub columns: Vec<sink::ColumnSettings>,
@@ -42,6 +44,7 @@ impl Default for Settings {
         Settings {
             data: PathBuf::from("./footfall-data"),
             gateway: GatewaySettings::default(),
+            keys: Vec::new(),
             sink: sink::Settings::default(),
             columns: Vec::new(),
             journal: JournalSettings::default(),
@@ -89,7 +92,7 @@ impl Settings {
                         [[routes]], or run footfall-gateway with Kafka";
             return Err(Failure::config(line));
         }
-        self.gateway.check().map_err(Failure::config)?;
+        self.serving().check().map_err(Failure::config)?;
         self.sink().check().map_err(Failure::config)
     }
 
@@ -101,6 +104,11 @@ impl Settings {
             sink.lake = self.data.join("lake").to_string_lossy().into_owned();
         }
         sink
+    }
+
+    /// The part that serves requests.
+    pub fn serving(&self) -> Serving {
+        Serving { gateway: self.gateway.clone(), keys: self.keys.clone() }
     }
 
     pub fn journal_options(&self) -> journal::Options {

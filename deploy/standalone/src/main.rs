@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use gateway::Reload;
 use operator::{Failure, cli, exit, logging};
 use standalone::{args::Args, config::Settings, pipeline};
 
@@ -11,13 +12,21 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let args: Args = cli::parse()?;
-    let settings: Settings = args.common.settings_over(Settings::defaults(), args.flags())?;
-    settings.check()?;
+    let settings = read(&args)?;
     if args.common.check_only() {
         return Ok(());
     }
     logging::init(args.common.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::environment(format!("cannot start threads: {error}")))?;
-    runtime.block_on(pipeline::run(settings))
+    let reload = Reload::new(args.common.config.clone(), move || {
+        let settings = read(&args)?;
+        Ok((settings.serving(), settings))
+    });
+    runtime.block_on(pipeline::run(settings, reload))
+}
+
+fn read(args: &Args) -> Result<Settings, Failure> {
+    let settings: Settings = args.common.settings_over(Settings::defaults(), args.flags())?;
+    settings.check().map(|()| settings)
 }

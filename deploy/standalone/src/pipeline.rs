@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Log, config::GatewaySettings};
+use gateway::{Log, Reload, config::Serving};
 use journal::Journal;
 use operator::admin::{self, Admin};
 use operator::{Condition, Failure, Health, bind, cli, process, shutdown};
@@ -36,7 +36,7 @@ const READY_POLL: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Exit code 64 or 69 at boot, else the failure of the part that ended.
-pub async fn run(settings: Settings) -> Result<(), Failure> {
+pub async fn run(settings: Settings, reload: Reload) -> Result<(), Failure> {
     // First, so that a signal during a slow start drains as well.
     let stop = shutdown::on_signal();
     // Ports before data: nothing is written where the process cannot serve.
@@ -59,7 +59,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     let admin = tokio::spawn(admin::serve(admin_listener, admin, admin_stop.clone()));
     let lake = Lake { settings: settings.sink(), store, metrics: sink_metrics };
     let sink = spawn(&stop, sink(lake, journal.clone(), health.clone(), sink_stop.clone()));
-    let door = Door { settings: settings.gateway, listener, metrics: gateway_metrics, opens: sink_ready };
+    let door = Door { settings: settings.serving(), reload, listener, metrics: gateway_metrics, opens: sink_ready };
     let gateway = spawn(&stop, gateway(door, journal, health.clone(), stop.clone()));
 
     tokio::select! {
@@ -78,7 +78,8 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
 
 /// What the gateway needs besides the journal.
 struct Door {
-    settings: GatewaySettings,
+    settings: Serving,
+    reload: Reload,
     listener: TcpListener,
     metrics: gateway::Metrics,
     /// Taking events only makes sense where they can be brought into the lake.
@@ -93,13 +94,13 @@ struct Lake {
 }
 
 async fn gateway(door: Door, journal: Journal, health: Health, stop: CancellationToken) -> Result<(), Failure> {
-    let Door { settings, listener, metrics, opens } = door;
+    let Door { settings, reload, listener, metrics, opens } = door;
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
         () = until(|| opens.iter().all(Condition::holds)) => {}
     }
-    gateway::run(&settings, Log::journal(journal), listener, metrics, &health, stop).await
+    gateway::run(&settings, Some(reload), Log::journal(journal), listener, metrics, &health, stop).await
 }
 
 async fn sink(lake: Lake, journal: Journal, health: Health, stop: CancellationToken) -> Result<(), Failure> {

@@ -5,8 +5,9 @@
 //! request in flight is answered before the connection closes.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
@@ -21,7 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{Gateway, router};
+use crate::{Gateway, config::IpPolicy, router};
 
 /// What a connection may hold before a request is admitted: its head, and a first piece of its body.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
@@ -29,8 +30,23 @@ const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// Who is at the other end.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// Its address as far as the policy keeps it.
-    pub(crate) ip: Option<String>,
+    pub(crate) peer: IpAddr,
+    /// What a policy keeps of that address, so that it is written out once for a connection.
+    kept: (IpPolicy, Option<String>),
+}
+
+impl Client {
+    fn new(peer: IpAddr, policy: IpPolicy) -> Client {
+        Client { peer, kept: (policy, policy.keep(peer)) }
+    }
+
+    /// What `policy` keeps of `address`, which is the peer's unless a proxy told another.
+    pub(crate) fn keep(&self, address: IpAddr, policy: IpPolicy) -> Option<Cow<'_, str>> {
+        if address == self.peer && policy == self.kept.0 {
+            return self.kept.1.as_deref().map(Cow::Borrowed);
+        }
+        policy.keep(address).map(Cow::Owned)
+    }
 }
 
 /// How long a connection may wait.
@@ -46,7 +62,7 @@ pub(super) struct Timeouts {
 pub(super) async fn serve(gateway: &Gateway, timeouts: Timeouts, stream: TcpStream, peer: SocketAddr) {
     // Answers are small and complete: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let client = Client { ip: gateway.ip_policy.keep(peer.ip()) };
+    let client = Client::new(peer.ip(), gateway.policy.load().ip);
     let activity = Activity::new();
     let service = service_fn(async |request| {
         activity.set(Phase::Serving);

@@ -9,8 +9,8 @@ use std::{
 };
 
 use gateway::{
-    Log, Metrics,
-    config::{GatewaySettings, KafkaSettings},
+    Log, Metrics, Reload,
+    config::{GatewaySettings, KafkaSettings, Serving},
 };
 use journal::{Journal, Options};
 use operator::{Failure, Health};
@@ -41,8 +41,12 @@ impl Gateway {
 
     /// For a log that counts something itself.
     pub(crate) fn start_on(log: impl FnOnce(&Metrics) -> Log, change: impl FnOnce(&mut GatewaySettings)) -> Gateway {
-        let mut settings = GatewaySettings::default();
-        change(&mut settings);
+        let mut settings = Serving::default();
+        change(&mut settings.gateway);
+        Gateway::serve(log, settings, None)
+    }
+
+    pub(crate) fn serve(log: impl FnOnce(&Metrics) -> Log, settings: Serving, reload: Option<Reload>) -> Gateway {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
@@ -51,8 +55,9 @@ impl Gateway {
         let listener = runtime.block_on(async { operator::bind("127.0.0.1:0") }).unwrap();
         let address = listener.local_addr().unwrap();
         let (its_health, its_shutdown) = (health.clone(), shutdown.clone());
-        let running = runtime
-            .spawn(async move { gateway::run(&settings, log, listener, metrics, &its_health, its_shutdown).await });
+        let running = runtime.spawn(async move {
+            gateway::run(&settings, reload, log, listener, metrics, &its_health, its_shutdown).await
+        });
         let gateway = Gateway { address, health, shutdown, registry, running, runtime };
         until("the gateway is ready", || gateway.health.ready().is_ok());
         gateway

@@ -1,4 +1,4 @@
-use std::{io::Write, sync::Arc};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use flate2::{
     Compression,
@@ -7,7 +7,7 @@ use flate2::{
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::*;
-use crate::load_shed::LoadShed;
+use crate::{load_shed::LoadShed, metrics::Shed};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut to = GzEncoder::new(Vec::new(), Compression::fast());
@@ -58,7 +58,7 @@ const ALL: [(Encoding, Compress); 5] = [
 #[track_caller]
 fn check_with_room(encoding: Encoding, room: usize, raw: &[u8], bytes_max: usize, expected: Result<&[u8], Code>) {
     let gauge = Gauge::default();
-    let shed = Arc::new(LoadShed::new(gauge.clone(), room));
+    let shed = Arc::new(LoadShed::new(gauge.clone(), room, Duration::ZERO, Shed::default()));
     let mut seat = shed.admit(0).expect("empty");
     let found = inflate(encoding, raw, &mut seat, bytes_max).map_err(|rejection| rejection.code);
     let found = found.as_deref();
