@@ -96,13 +96,10 @@ pub struct KafkaSettings {
     pub linger: Duration,
     /// `lz4`, `gzip` or `none`.
     pub compression: String,
-    /// After which a record that the brokers did not acknowledge has failed.
-    #[serde(with = "humantime_serde")]
-    pub message_timeout: Duration,
-    /// Records that wait for the brokers.
+    /// Records that wait for the brokers; above it requests are refused at once.
     pub queue_bytes_max: usize,
     /// Further keys for librdkafka, as they stand in its CONFIGURATION.md; they win over everything above.
-    pub client: BTreeMap<String, String>,
+    pub properties: BTreeMap<String, String>,
 }
 
 /// `[[routes]]`: a topic for a source or a type of events. The first that fits counts.
@@ -150,11 +147,6 @@ pub enum IpPolicy {
 /// Settings that contradict each other or themselves.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error(
-        "kafka.message_timeout ({message}) must be shorter than gateway.request_timeout ({request}), or requests would \
-         be answered before their fate is known: shorten the one or lengthen the other"
-    )]
-    MessageOutlivesRequest { message: humantime::Duration, request: humantime::Duration },
     #[error(
         "gateway.in_flight_bytes_max ({in_flight}) must be at least gateway.body_bytes_max plus \
          gateway.inflated_bytes_max ({largest}), or the largest request would never be taken: raise it"
@@ -212,9 +204,8 @@ impl Default for KafkaSettings {
             replication_factor: -1,
             linger: Duration::from_millis(5),
             compression: "lz4".to_owned(),
-            message_timeout: Duration::from_secs(8),
             queue_bytes_max: 256 << 20,
-            client: BTreeMap::new(),
+            properties: BTreeMap::new(),
         }
     }
 }
@@ -259,10 +250,6 @@ impl Settings {
         self.kafka.check()?;
         check_routes(&self.routes)?;
         self.check_dead_letters()?;
-        let (message, request) = (self.kafka.message_timeout, self.gateway.request_timeout);
-        if message >= request {
-            return Err(ConfigError::MessageOutlivesRequest { message: message.into(), request: request.into() });
-        }
         Ok(())
     }
 }
@@ -395,10 +382,6 @@ mod tests {
                 assert!(message.contains(key), "{message} does not name {key}");
             }
         }
-        check(
-            |s| s.kafka.message_timeout = s.gateway.request_timeout,
-            &["kafka.message_timeout (10s)", "gateway.request_timeout (10s)"],
-        );
         check(|s| s.gateway.in_flight_bytes_max = 1 << 20, &["gateway.in_flight_bytes_max", "gateway.body_bytes_max"]);
         check(|s| s.gateway.events_max = 0, &["gateway.events_max"]);
         check(|s| s.gateway.limits.source_share_max = 0, &["gateway.limits", "source_share_max"]);

@@ -2,39 +2,45 @@
 //!
 //! Responsible for one idempotent producer with acks=all. Promises that the records of a request enter it in their order,
 //! that nothing of a request follows a record the producer had no room for, and one completion per request: no future,
-//! no allocation and no lock of its own for a record on its way in. Boot checks are in `boot`, what a request waits for
-//! in `ticket`, whether the brokers are there in `link`.
+//! no allocation and no lock of its own for a record on its way in. A record that entered it is never given up while a
+//! later one of its user goes on: it waits for the brokers as long as it takes, and where librdkafka itself gives up, all
+//! that it held fails together and a new producer begins. Boot checks are in `boot`, what a request waits for in
+//! `ticket`, whether the brokers are there in `link`, the producer and its end in `producer`.
 
 mod boot;
 mod dead_letters;
 mod link;
+mod producer;
 mod ticket;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
+use parking_lot::RwLock;
 use rdkafka::{
-    ClientContext,
-    config::RDKafkaLogLevel,
+    ClientConfig,
     error::{KafkaError as Error, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
+    producer::{BaseRecord, Producer as _},
 };
 
 pub use self::boot::KafkaError;
 pub(crate) use self::dead_letters::DeadLetters;
+use self::producer::{Producer, Reports};
 pub(crate) use self::ticket::Pending;
-use self::{link::Link, ticket::Tickets};
 use super::{Availability, Failure};
 use crate::{batch::Batch, config::KafkaSettings, rejection::Code};
 
 /// How long a thread may sleep before it looks whether it should end.
 const NAP: Duration = Duration::from_millis(200);
+
+/// A record that waits for longer than this is a reason to ask whether the brokers are there.
+const SLOW: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct KafkaLog {
@@ -43,67 +49,75 @@ pub(super) struct KafkaLog {
 }
 
 struct Shared {
-    producer: BaseProducer<Reports>,
+    config: ClientConfig,
+    /// Written only where librdkafka has given the producer up; a request holds it while its records enter.
+    producer: RwLock<Arc<Producer>>,
+    reports: Arc<Reports>,
     /// By number; the main one first.
     topics: Vec<String>,
-    value_bytes_max: usize,
+    value_bytes_max: AtomicUsize,
     ending: AtomicBool,
-}
-
-/// What librdkafka tells us.
-struct Reports {
-    tickets: Tickets,
-    link: Link,
 }
 
 impl KafkaLog {
     pub(super) fn connect(settings: &KafkaSettings, topics: &[String]) -> Result<KafkaLog, KafkaError> {
         let config = boot::client_config(settings)?;
-        let reports = Reports { tickets: Tickets::default(), link: Link::default() };
-        let producer: BaseProducer<Reports> = config.create_with_context(reports).map_err(KafkaError::setting)?;
-        boot::ensure_topics(&producer, &config, settings, topics)?;
-        let value_bytes_max = boot::value_bytes_max(&config, topics);
-        let topics = topics.to_vec();
-        let shared = Arc::new(Shared { producer, topics, value_bytes_max, ending: AtomicBool::new(false) });
+        let admin = boot::admin(&config)?;
+        boot::ensure_topics(&admin, settings, topics)?;
+        let batch_bytes_max = boot::batch_bytes_max(&admin, topics);
+        let reports = Arc::new(Reports::default());
+        let producer = producer::start(&config, batch_bytes_max, &reports)?;
+        let shared = Arc::new(Shared {
+            config,
+            producer: RwLock::new(producer),
+            reports: reports.clone(),
+            topics: topics.to_vec(),
+            value_bytes_max: AtomicUsize::new(boot::value_bytes_max(batch_bytes_max)),
+            ending: AtomicBool::new(false),
+        });
         let mut log = KafkaLog { shared: shared.clone(), threads: Vec::new() };
-        log.threads.push(spawn("kafka-reports", &shared, |shared| shared.producer.poll(NAP))?);
-        let prober =
-            spawn("kafka-link", &shared, |shared| shared.reports().link.watch(&shared.producer, &shared.topics[0]))?;
-        shared.reports().link.watched_by(prober.thread().clone());
+        log.threads.push(spawn("kafka-reports", &shared, |shared| shared.producer().poll(NAP))?);
+        let prober = spawn("kafka-link", &shared, Shared::watch)?;
+        reports.link.watched_by(prober.thread().clone());
         log.threads.push(prober);
         Ok(log)
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.shared.reports().link.is_up()
+        self.shared.reports.link.is_up()
     }
 
     pub(super) fn availability(&self) -> Availability {
-        self.shared.reports().link.availability()
+        self.shared.reports.link.availability()
     }
 
     pub(super) fn value_bytes_max(&self) -> usize {
-        self.shared.value_bytes_max
+        self.shared.value_bytes_max.load(Ordering::Relaxed)
     }
 
     pub(super) fn queue_records(&self) -> usize {
-        usize::try_from(self.shared.producer.in_flight_count()).unwrap_or(0)
+        producer::queue_records(&self.shared.producer())
     }
 
     /// Hands the records to the producer. What it did not take comes back at once.
     pub(super) fn append(&self, batch: &Batch, received_at_us: i64) -> (Pending, Vec<Failure>) {
+        let producer = self.shared.producer.read();
+        let value_bytes_max = self.value_bytes_max();
         let records = batch.records();
-        let tickets = &self.shared.reports().tickets;
+        let tickets = &self.shared.reports.tickets;
         let (ticket, pending) = tickets.issue(records.len());
         let mut unsent = Vec::new();
         let mut stopped = None;
         for record in records {
             let refused = stopped.or_else(|| {
+                if record.value.len() > value_bytes_max {
+                    return Some(Code::EventTooLarge);
+                }
                 let message = BaseRecord::with_opaque_to(self.shared.topic(record.topic), ticket.opaque(record.index))
                     .key(record.key)
                     .payload(record.value)
                     .timestamp(received_at_us / 1000);
-                self.shared.producer.send(message).err().map(|(error, _)| refusal(&error))
+                producer.send(message).err().map(|(error, _)| refusal(&error))
             });
             if let Some(code) = refused {
                 unsent.push(Failure { index: record.index, code });
@@ -127,12 +141,45 @@ impl Drop for KafkaLog {
 }
 
 impl Shared {
-    fn reports(&self) -> &Reports {
-        self.producer.context()
+    fn producer(&self) -> Arc<Producer> {
+        self.producer.read().clone()
     }
 
     fn topic(&self, number: u16) -> &str {
         &self.topics[usize::from(number)]
+    }
+
+    /// One round of the watching thread.
+    fn watch(&self) {
+        std::thread::park_timeout(NAP);
+        let link = &self.reports.link;
+        if let Some((_, reason)) = self.producer().client().fatal_error() {
+            self.replace_producer(&reason);
+        }
+        if self.reports.tickets.oldest() > SLOW {
+            link.suspect();
+        }
+        link.watch(&self.producer(), &self.topics[0]);
+    }
+
+    /// Ends a producer that librdkafka has given up and begins another one. What the old one held has failed by then, so
+    /// nothing of it can follow what the new one takes: a client that sends again sends all of it again, in order.
+    fn replace_producer(&self, reason: &str) {
+        tracing::warn!(reason, "the Kafka client gave up its producer, a new one begins");
+        producer::end(&self.producer());
+        let begun = boot::admin(&self.config).and_then(|admin| {
+            let batch_bytes_max = boot::batch_bytes_max(&admin, &self.topics);
+            let producer = producer::start(&self.config, batch_bytes_max, &self.reports)?;
+            Ok((producer, boot::value_bytes_max(batch_bytes_max)))
+        });
+        match begun {
+            Ok((producer, value_bytes_max)) => {
+                *self.producer.write() = producer;
+                self.value_bytes_max.store(value_bytes_max, Ordering::Relaxed);
+                self.reports.link.suspect();
+            }
+            Err(error) => self.reports.link.lost(error.to_string()),
+        }
     }
 }
 
@@ -163,39 +210,5 @@ fn refusal(error: &Error) -> Code {
         Some(RDKafkaErrorCode::QueueFull) => Code::Overloaded,
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => Code::EventTooLarge,
         _ => Code::LogUnavailable,
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        let code = match result {
-            Ok(_) => None,
-            Err((error, _)) => {
-                let code = error.rdkafka_error_code();
-                self.link.delivery_failed(code);
-                // The broker has looked at this one and said no; whatever else happened, it may be in the log.
-                let refused = code == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-                Some(if refused { Code::EventTooLarge } else { Code::DeliveryUnknown })
-            }
-        };
-        self.tickets.report(opaque, code);
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::warn!(facility, "librdkafka: {message}");
-            }
-            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, "librdkafka: {message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
-        }
-    }
-
-    fn error(&self, error: Error, reason: &str) {
-        self.link.client_error(error.rdkafka_error_code(), reason);
     }
 }

@@ -106,15 +106,18 @@ fn what_cannot_work_is_one_line_and_an_exit_code() {
     check(&["--partitions", "0", "--check-config"], 64, &["kafka.partitions"]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
-    std::fs::write(&file, "[kafka]\nmessage_timeout = \"11s\"\n").unwrap();
+    std::fs::write(&file, "[gateway]\nbody_bytes_max = 200000000\n").unwrap();
     let config = ["--check-config", "--config", file.to_str().unwrap()];
-    check(&config, 64, &["kafka.message_timeout", "gateway.request_timeout"]);
-    std::fs::write(&file, "[kafka]\nmessage_timout = \"1s\"\n").unwrap();
-    check(&config, 64, &["message_timout"]);
-    std::fs::write(&file, "[kafka]\nmessage_timeout = \"2s\"\n[kafka.client]\n\"client.rack\" = \"a\"\n").unwrap();
+    check(&config, 64, &["gateway.in_flight_bytes_max", "gateway.body_bytes_max"]);
+    std::fs::write(&file, "[kafka]\nquue_bytes_max = 1\n").unwrap();
+    check(&config, 64, &["quue_bytes_max"]);
+    std::fs::write(&file, "[kafka]\nlinger = \"2ms\"\n[kafka.properties]\n\"client.rack\" = \"a\"\n").unwrap();
     assert_eq!(run(&config).0, Some(0));
-    std::fs::write(&file, "[kafka.client]\nacks = \"1\"\n").unwrap();
-    check(&["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 64, &["acks"]);
+    for reserved in ["acks", "message.timeout.ms", "enable.gapless.guarantee"] {
+        std::fs::write(&file, format!("[kafka.properties]\n\"{reserved}\" = \"1\"\n")).unwrap();
+        let flags = ["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        check(&flags, 64, &[reserved]);
+    }
 }
 
 #[test]

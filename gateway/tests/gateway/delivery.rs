@@ -7,7 +7,6 @@ use std::{
 };
 
 use gateway::{Log, config::KafkaSettings};
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::harness::{Gateway, PATIENCE, array, event, kafka_settings, mock, request, until};
 
@@ -55,32 +54,11 @@ fn the_deadline_answers_where_the_log_does_not() {
 }
 
 #[test]
-fn after_a_failed_event_a_users_later_events_have_failed_too() {
-    let cluster = mock(TOPIC, 1);
-    // One record to a request of its own, so that one of them can fail.
-    let client = [("batch.num.messages".to_owned(), "1".to_owned()), ("max.in.flight".to_owned(), "1".to_owned())];
-    let settings = KafkaSettings { client: client.into(), ..kafka_settings(&cluster.bootstrap_servers(), TOPIC) };
-    let gateway = Gateway::start(Log::kafka(&settings, &[]).unwrap(), |_| {});
-    assert_eq!(gateway.post(event("warm", 0)).status, 200);
-    use RDKafkaRespErr::{RD_KAFKA_RESP_ERR_INVALID_RECORD as REFUSED, RD_KAFKA_RESP_ERR_NO_ERROR as FINE};
-    cluster.request_errors(RDKafkaApiKey::Produce, &[FINE, FINE, REFUSED, FINE, FINE, FINE]);
-    let users = ["a", "b", "a", "b", "a", "c"];
-    let reply = gateway.post(array(&users.map(|user| event(user, 1))));
-    assert_eq!((reply.status, reply.code().as_deref()), (503, Some("delivery_unknown")), "{reply:?}");
-    let unknown = || "delivery_unknown".to_owned();
-    // The broker refused a's second event only; it has a's third one, but counting that as taken would let the second
-    // overtake it when it is sent again.
-    assert_eq!(reply.rejected(), [(2, unknown()), (4, unknown())].into());
-    assert_eq!(reply.json()["accepted"], 4);
-    gateway.check_ledger();
-    gateway.stop();
-}
-
-#[test]
 fn nothing_follows_an_event_that_the_queue_had_no_room_for() {
     let cluster = mock(TOPIC, 4);
-    let client = [("queue.buffering.max.messages".to_owned(), "5".to_owned())];
-    let settings = KafkaSettings { client: client.into(), ..kafka_settings(&cluster.bootstrap_servers(), TOPIC) };
+    let properties = [("queue.buffering.max.messages".to_owned(), "5".to_owned())];
+    let settings =
+        KafkaSettings { properties: properties.into(), ..kafka_settings(&cluster.bootstrap_servers(), TOPIC) };
     let gateway = Gateway::start(Log::kafka(&settings, &[]).unwrap(), |_| {});
     let events: Vec<String> = (0..8).map(|n| event(n % 2, n)).collect();
     let reply = gateway.post(array(&events));

@@ -144,15 +144,26 @@ pub(crate) struct Reply {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::try_connect(address).expect("a listener")
+    }
+
+    /// `None`: nobody listens.
+    pub(crate) fn try_connect(address: SocketAddr) -> Option<Client> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, read: Vec::new() }
+        Some(Client { stream, read: Vec::new() })
     }
 
     pub(crate) fn post(&mut self, body: impl AsRef<[u8]>) -> Reply {
         self.send(&request("", body.as_ref()));
         self.reply()
+    }
+
+    /// `None`: the connection was closed before an answer.
+    pub(crate) fn try_post(&mut self, body: impl AsRef<[u8]>) -> Option<Reply> {
+        self.send(&request("", body.as_ref()));
+        self.try_reply()
     }
 
     /// What the gateway does not want to read any more is not an error here: its answer counts.

@@ -23,6 +23,8 @@ mod order;
 mod outage;
 /// An image as an event.
 mod pixel;
+/// Order where records are refused, delayed and sent again.
+mod resend;
 /// What Segment's SDKs and their kin send.
 mod segment;
 /// Topics beside the main one.

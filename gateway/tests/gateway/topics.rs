@@ -146,7 +146,7 @@ fn no_request_suffers_from_dead_letters() {
     // Its queue is full.
     cluster.create_topic("refused", 1, 1).unwrap();
     let full =
-        KafkaSettings { client: [("queue.buffering.max.messages".to_owned(), "5".to_owned())].into(), ..settings };
+        KafkaSettings { properties: [("queue.buffering.max.messages".to_owned(), "5".to_owned())].into(), ..settings };
     let gateway = with_letters(&full, &named);
     assert_eq!((gateway.post(&bad).status, gateway.post(event("u", 1)).status), (400, 200));
     until("what fits is there", || outcomes(&gateway) == [5, 0, 3]);

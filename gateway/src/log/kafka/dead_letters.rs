@@ -59,6 +59,7 @@ impl DeadLetters {
         }
         let topic = settings.topic(&kafka.topic);
         let mut config = boot::client_config(kafka)?;
+        config.remove("enable.gapless.guarantee");
         config
             .set("enable.idempotence", "false")
             .set("linger.ms", "100")
@@ -68,7 +69,7 @@ impl DeadLetters {
             config.create_with_context(Reports(metrics)).map_err(KafkaError::setting)?;
         // In one partition they stand in the order in which they were refused.
         let made_with = KafkaSettings { partitions: 1, ..kafka.clone() };
-        match boot::ensure_topics(&producer, &config, &made_with, std::slice::from_ref(&topic)) {
+        match boot::ensure_topics(&boot::admin(&config)?, &made_with, std::slice::from_ref(&topic)) {
             Err(KafkaError::TopicMissing { .. }) if settings.topic.is_none() => {
                 tracing::warn!(
                     topic,

@@ -2,7 +2,8 @@
 //!
 //! Responsible for refusing requests quickly while Kafka is down, and for noticing that it is back, without traffic
 //! that would have to fail first. Promises that the state changes only after the brokers were asked: librdkafka's hints
-//! (all connections gone, a record timed out) make it ask at once, but an idle connection that was closed is no outage.
+//! (all connections gone, a record failed) and a record that waits for too long make it ask at once, but an idle
+//! connection that was closed is no outage.
 
 use std::{
     sync::{
@@ -19,7 +20,7 @@ use rdkafka::{
     producer::{BaseProducer, Producer, ProducerContext},
 };
 
-use super::{super::Availability, NAP};
+use super::super::Availability;
 
 /// For the brokers to answer. A healthy one takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,10 +59,15 @@ impl Link {
     }
 
     pub(super) fn client_error(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
-        match code {
-            Some(RDKafkaErrorCode::Fatal) => self.set(Availability::Lost(reason.to_owned())),
-            _ => self.suspect(),
+        if code == Some(RDKafkaErrorCode::Fatal) {
+            self.set(Availability::Down(format!("the producer was given up and begins anew ({reason})")));
         }
+        self.suspect();
+    }
+
+    /// There will be no other producer.
+    pub(super) fn lost(&self, reason: String) {
+        self.set(Availability::Lost(reason));
     }
 
     pub(super) fn delivery_failed(&self, code: Option<RDKafkaErrorCode>) {
@@ -70,9 +76,8 @@ impl Link {
         }
     }
 
-    /// One round of the watching thread: sleeps, and asks the brokers if there is a reason to.
+    /// One round of the watching thread: asks the brokers if there is a reason to.
     pub(super) fn watch<C: ProducerContext>(&self, producer: &BaseProducer<C>, topic: &str) {
-        std::thread::park_timeout(NAP);
         let suspected = self.suspected.swap(false, Ordering::Relaxed);
         if !suspected && self.is_up() || matches!(self.availability(), Availability::Lost(_)) {
             return;
@@ -83,7 +88,8 @@ impl Link {
         });
     }
 
-    fn suspect(&self) {
+    /// Something may be wrong: the brokers are asked at once.
+    pub(super) fn suspect(&self) {
         self.suspected.store(true, Ordering::Relaxed);
         if let Some(watcher) = self.watcher.get() {
             watcher.unpark();

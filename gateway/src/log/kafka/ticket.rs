@@ -4,6 +4,11 @@
 //! the request's ticket and the record's place in the request. Promises that a ticket is completed exactly once, by the
 //! last report, and that its number is not given to another request before.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -14,12 +19,18 @@ use crate::{log::Failure, rejection::Code};
 const INDEX_BITS: u32 = 24;
 
 /// All requests whose records are with the producer.
-#[derive(Debug, Default)]
-pub(super) struct Tickets(Mutex<Slab<State>>);
+#[derive(Debug)]
+pub(super) struct Tickets {
+    open: Mutex<Slab<State>>,
+    begun: Instant,
+    /// Milliseconds since `begun`, as of the last look at the oldest: a request costs no look at a clock.
+    now_ms: AtomicU64,
+}
 
 #[derive(Debug)]
 struct State {
     reports_left: usize,
+    issued_ms: u64,
     failures: Vec<Failure>,
     done: oneshot::Sender<Vec<Failure>>,
 }
@@ -32,11 +43,18 @@ pub(super) struct Ticket(usize);
 #[derive(Debug)]
 pub(crate) struct Pending(oneshot::Receiver<Vec<Failure>>);
 
+impl Default for Tickets {
+    fn default() -> Tickets {
+        Tickets { open: Mutex::default(), begun: Instant::now(), now_ms: AtomicU64::new(0) }
+    }
+}
+
 impl Tickets {
     /// Expects `reports` reports.
     pub(super) fn issue(&self, reports: usize) -> (Ticket, Pending) {
         let (done, pending) = oneshot::channel();
-        let number = self.0.lock().insert(State { reports_left: reports, failures: Vec::new(), done });
+        let issued_ms = self.now_ms.load(Ordering::Relaxed);
+        let number = self.open.lock().insert(State { reports_left: reports, issued_ms, failures: Vec::new(), done });
         (Ticket(number), Pending(pending))
     }
 
@@ -53,8 +71,16 @@ impl Tickets {
         self.count(Ticket(opaque >> INDEX_BITS), 1, code.map(|code| Failure { index, code }));
     }
 
+    /// How long the oldest request has waited for its last report, as exactly as this is called often.
+    pub(super) fn oldest(&self) -> Duration {
+        let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now_ms.store(now_ms, Ordering::Relaxed);
+        let oldest_ms = self.open.lock().iter().map(|(_, state)| state.issued_ms).min();
+        Duration::from_millis(oldest_ms.map_or(0, |issued_ms| now_ms.saturating_sub(issued_ms)))
+    }
+
     fn count(&self, ticket: Ticket, reports: usize, failure: Option<Failure>) {
-        let mut tickets = self.0.lock();
+        let mut tickets = self.open.lock();
         let state = tickets.get_mut(ticket.0).expect("a ticket lives until its last report");
         state.failures.extend(failure);
         state.reports_left -= reports;
@@ -98,6 +124,6 @@ mod tests {
         assert_eq!(first_pending.0.try_recv(), Ok(vec![failure]));
         drop(second_pending);
         tickets.report(second.opaque(0), None);
-        assert!(tickets.0.lock().is_empty());
+        assert!(tickets.open.lock().is_empty());
     }
 }
