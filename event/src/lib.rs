@@ -15,7 +15,7 @@ mod event;
 /// Event ids for events that come without one.
 mod id;
 
-/// RFC 3339 text to microseconds.
+/// ISO 8601 text to microseconds.
 mod time;
 
 /// Every limit and rule.

@@ -178,7 +178,8 @@ impl<'a> Draft<'a> {
         for (at, text) in common.texts.iter().enumerate().filter(|(_, text)| text.is_some()) {
             let is_said = self.texts[at].as_ref().is_some_and(|text| !text.is_empty());
             // A name and another library's version would be no library.
-            if !is_said && !(has_library && at == Field::LibraryVersion as usize) {
+            let is_foreign = has_library && at == Field::LibraryVersion as usize;
+            if !is_said && !is_foreign {
                 self.texts[at].clone_from(text);
             }
         }

@@ -143,6 +143,9 @@ async fn refuse(gateway: &Gateway, request: Request<Incoming>, rejection: Reject
 }
 
 #[cfg(test)]
+mod openapi;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

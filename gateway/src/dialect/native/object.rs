@@ -21,8 +21,8 @@ enum Key<'a> {
     Other(Text<'a>),
 }
 
-/// The field that a key names; `Err` where it names none that is a text.
-fn field(key: &str) -> Option<Field> {
+/// The text field that a key names.
+pub(super) fn field(key: &str) -> Option<Field> {
     Some(match key {
         "event_id" => Field::EventId,
         "type" => Field::Type,

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     batch::{Batch, Bound, Origin},
     config::IpPolicy,
+    dialect::{FIELDS, Field},
     routes::Routes,
 };
 
@@ -137,6 +138,19 @@ fn the_message_of_a_wrong_type_names_the_field() {
     assert_eq!(why.message, "user_id is of the wrong type: send a string or null");
     let why = object::why_not(r#"{"type":"click","properties":7}"#);
     assert_eq!(why.message, "properties is of the wrong type: send an object or null");
+}
+
+#[test]
+fn the_api_documents_list_every_field() {
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../docs/openapi.json")).expect("docs/openapi.json is JSON");
+    let described = document["components"]["schemas"]["Event"]["properties"].as_object().expect("an object");
+    for key in described.keys().filter(|key| *key != "properties") {
+        assert!(object::field(key).is_some(), "{key} is no field");
+    }
+    // All but `properties`, which is no text, and the parts that only other dialects tell.
+    let parts = [Field::ScreenWidth, Field::ScreenHeight, Field::LibraryVersion];
+    assert_eq!(described.len() - 1, FIELDS - parts.len(), "a field is not described");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Goal: each form of request gives the right events, and a defect costs exactly what it should. Method: parse bytes, look
 //! at the decoded records and at the rejections.
 
+mod reference;
+
 use event::{Event, decode};
 
 use super::*;
