@@ -15,8 +15,6 @@ use hyper::{HeaderMap, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 use sonic_rs::JsonValueTrait;
 
-use crate::dialect::too_deep;
-
 /// A key in the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found<T> {
@@ -80,12 +78,8 @@ fn of_query(query: &str) -> Option<Cow<'_, str>> {
     is_key(&key).then_some(key)
 }
 
-/// The `writeKey` on top of a JSON object. A body that no dialect takes for its depth is not looked into: looking goes
-/// as deep as the body does.
+/// The `writeKey` on top of a JSON object.
 pub(crate) fn of_body(body: &[u8]) -> Option<Cow<'_, str>> {
-    if too_deep(body) {
-        return None;
-    }
     let value = sonic_rs::get(body, &["writeKey"]).ok()?;
     let key: Cow<'_, str> = value.as_str()?.to_owned().into();
     is_key(&key).then_some(key)

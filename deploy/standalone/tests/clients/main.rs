@@ -9,6 +9,7 @@ mod footfall;
 mod lake;
 mod npm;
 mod proxy;
+mod sdks;
 mod tag;
 
 use std::io::Write;

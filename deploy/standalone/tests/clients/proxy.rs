@@ -208,7 +208,8 @@ impl Shared {
             Some(Fault::Cut) => return Ok(None),
             Some(Fault::AnswerLost) => return self.forward(request).map(|_| None),
             Some(Fault::Answer { status, retry_after, body }) => {
-                let headers = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+                let retry_after = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+                let headers = format!("{retry_after}{}", cors(&request.head));
                 answer(client, status, &headers, body)?;
                 return Ok(Some(status));
             }
@@ -239,6 +240,18 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic while it is held")
     }
+}
+
+/// What lets a page of another origin read an answer, as the gateway would say it.
+fn cors(head: &str) -> String {
+    let origin = head.lines().find_map(|line| line.to_ascii_lowercase().starts_with("origin: ").then(|| &line[8..]));
+    let allow = |origin| {
+        format!(
+            "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
+             Access-Control-Expose-Headers: Retry-After\r\n"
+        )
+    };
+    origin.map(allow).unwrap_or_default()
 }
 
 fn answer(client: &mut TcpStream, status: u16, headers: &str, body: &str) -> io::Result<()> {

@@ -1,6 +1,6 @@
 module footfall/clients
 
-go 1.22
+go 1.19
 
 require github.com/segmentio/analytics-go/v3 v3.3.0
 

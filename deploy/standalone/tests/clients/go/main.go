@@ -10,20 +10,32 @@ import (
 
 func main() {
 	endpoint, scenario, user := os.Args[2], os.Args[3], os.Args[4]
-	client, err := analytics.NewWithConfig("key", analytics.Config{Endpoint: endpoint})
+	taken := make(taken, 50)
+	client, err := analytics.NewWithConfig("key", analytics.Config{Endpoint: endpoint, BatchSize: 50, Callback: taken})
 	check(err)
 	switch scenario {
 	case "calls":
 		calls(client, user)
-	case "batch":
+	case "batch", "retry":
 		for n := 1; n <= 50; n++ {
 			check(client.Enqueue(analytics.Track{
 				UserId: user, Event: "click", Properties: analytics.Properties{"n": n},
 			}))
 		}
 	}
+	// Close sends what is left, but does not wait for a second attempt.
+	for n := 0; scenario == "retry" && n < 50; n++ {
+		<-taken
+	}
 	check(client.Close())
 }
+
+// Told of every event that the endpoint has taken.
+type taken chan struct{}
+
+func (taken taken) Success(analytics.Message) { taken <- struct{}{} }
+
+func (taken taken) Failure(message analytics.Message, err error) { panic(err) }
 
 func calls(client analytics.Client, user string) {
 	context := &analytics.Context{

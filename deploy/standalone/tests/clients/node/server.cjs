@@ -22,6 +22,7 @@ const sdks = {
   '@jitsu/js': () => {
     const { jitsuAnalytics } = require('@jitsu/js');
     const jitsu = jitsuAnalytics({ host: endpoint, writeKey: 'key:secret', s2s: true });
+    jitsu.setAnonymousId(user);
     let last = Promise.resolve();
     const next = (call) => (last = last.then(call));
     const analytics = {
@@ -56,12 +57,15 @@ const scenarios = {
     analytics.group({ userId: user, groupId: 'g1', traits: { n: 6 } });
     analytics.alias({ userId: user, previousId: 'a1' });
   },
-  batch(analytics) {
-    for (let n = 1; n <= 50; n++) {
-      analytics.track({ userId: user, event: 'click', properties: { n } });
-    }
-  },
+  batch,
+  retry: batch,
 };
+
+function batch(analytics) {
+  for (let n = 1; n <= 50; n++) {
+    analytics.track({ userId: user, event: 'click', properties: { n } });
+  }
+}
 
 const [analytics, end] = sdks[sdk]();
 scenarios[scenario](analytics);

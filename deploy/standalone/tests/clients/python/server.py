@@ -40,5 +40,5 @@ def batch():
         analytics.track(user, "click", {"n": n})
 
 
-{"calls": calls, "batch": batch}[scenario]()
+{"calls": calls, "batch": batch, "retry": batch}[scenario]()
 analytics.shutdown()
