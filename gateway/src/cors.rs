@@ -52,7 +52,8 @@ impl Cors {
     /// Completes an answer. `code` is why the request was refused, if it was.
     pub(crate) fn complete(self, reply: &mut Reply, origins: &Origins, code: Option<Code>) {
         let headers = reply.headers_mut();
-        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        // Beside what the answer itself varies by, such as its encoding.
+        headers.append(VARY, HeaderValue::from_static("Origin"));
         // The pixel is an image on a page that may ask for this (Cross-Origin-Embedder-Policy).
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
         let Some(origin) = self.origin else { return };

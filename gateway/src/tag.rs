@@ -32,9 +32,6 @@ static ETAGS: LazyLock<[String; 2]> = LazyLock::new(|| {
     [format!("\"{hash:016x}\""), format!("\"{hash:016x}-gzip\"")]
 });
 
-/// A page whose resources must opt in to be loaded from elsewhere may load the tag.
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-
 /// An hour of cache, and a day in which the old tag still serves while the new one is fetched.
 const CACHED: &str = "public, max-age=3600, stale-while-revalidate=86400";
 
@@ -58,7 +55,6 @@ pub(crate) fn serve(headers: &HeaderMap) -> Reply {
     headers.insert(ETAG, HeaderValue::from_static(etag));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHED));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     reply
 }
 

@@ -127,7 +127,8 @@ fn a_page_that_comes_back_from_the_cache_counts_and_tells_nothing_twice() {
     shop.track(0..2);
     shop.proxy.wait_for_exchanges(1);
     shop.eval("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))");
-    // Meanwhile another page takes over what is left.
+    // Its last request meets the outage too. Meanwhile another page takes over what is left.
+    shop.run("await page.waitForTimeout(500)");
     shop.run("its.first = page; await tab()");
     shop.visit("/");
     shop.proxy.always(None);

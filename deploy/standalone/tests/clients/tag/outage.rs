@@ -53,6 +53,22 @@ fn after_503_the_same_events_come_again_in_order_and_one_request_at_a_time() {
 }
 
 #[test]
+fn while_a_request_is_on_its_way_no_other_leaves() {
+    let Some(shop) = Shop::open() else { return };
+    shop.proxy.next(Fault::Hold);
+    shop.page("/", "data-flush-ms=20 data-batch=4", "<a id=a href='#a'>a</a>");
+    shop.visit("/");
+    eventually("the first request", || (shop.proxy.exchanges().len() == 1).then_some(()));
+    shop.track(0..9);
+    shop.run("await page.click('#a'); await page.waitForTimeout(500)");
+    assert_eq!(shop.proxy.exchanges().len(), 1);
+    shop.proxy.release();
+    shop.proxy.wait_for_acknowledged(11);
+    assert_eq!(shop.proxy.in_flight_max(), 1);
+    assert_eq!(numbers(&shop.rows()), count(0..9));
+}
+
+#[test]
 fn retry_after_is_honoured() {
     let Some(shop) = Shop::open() else { return };
     shop.proxy.next(Fault::Answer { status: 429, retry_after: Some(2), body: "{}" });

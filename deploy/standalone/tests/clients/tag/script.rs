@@ -1,9 +1,11 @@
 //! Goal: the file that is served is the one that can be read, and it loads wherever a page may be.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use super::{Shop, numbers, snippet};
-use crate::{browser::Visitor, left_out, npm};
+use crate::{browser::Visitor, footfall::Footfall, left_out, npm, proxy::Proxy};
 
 #[test]
 fn the_served_file_is_made_from_the_readable_one() {
@@ -21,6 +23,69 @@ fn the_served_file_is_made_from_the_readable_one() {
     let made = String::from_utf8(output.stdout).expect("text");
     let served = std::fs::read_to_string(tag.join("footfall.min.js")).expect("it is there");
     assert!(made.trim() == served.trim(), "footfall.min.js is not made from footfall.js: `npm run tag` makes it");
+}
+
+#[test]
+fn a_page_of_another_origin_with_a_strict_policy_is_served() {
+    let Some(shop) = Shop::open() else { return };
+    let origin = format!("http://{}", shop.footfall.gateway);
+    let site = Proxy::start(&shop.footfall.gateway);
+    let tag = format!(r#"<script src="{origin}/footfall.js" data-key=web data-flush-ms=20></script>"#);
+    let policy = format!("default-src 'none'; script-src {origin}; connect-src {origin}");
+    let headers = format!("Content-Security-Policy: {policy}\r\nCross-Origin-Embedder-Policy: require-corp\r\n");
+    site.page("/", &headers, &format!("<!doctype html><title>t</title>{tag}"));
+    shop.run("its.said = []; page.on('console', (line) => its.said.push(line.text()))");
+    shop.run(&format!("await page.goto('{}')", site.url("/")));
+    shop.track(0..3);
+    crate::eventually("all is told", || (shop.stored() == ["anonymous", "session"]).then_some(()));
+    assert_eq!(shop.run("return its.said.filter((line) => !line.includes('favicon'))"), serde_json::json!([]));
+    drop(shop.visitor);
+    assert_eq!(numbers(&shop.footfall.rows()).len(), 3);
+}
+
+#[test]
+fn a_page_of_another_origin_sees_retry_after() {
+    let Some(shop) = Shop::open() else { return };
+    // What one key may take in a second is less than what the page has.
+    let footfall = Footfall::start_with("[[keys]]\nkey = 'web'\nname = 'web'\nevents_per_second = 20\nburst = 20\n");
+    let gateway = Proxy::start(&footfall.gateway);
+    let tag = snippet(&gateway.url(""), "data-flush-ms=20 data-page=off");
+    shop.proxy.page("/", "", &format!("<!doctype html><title>t</title>{tag}"));
+    shop.visit("/");
+    shop.track(0..20);
+    shop.eval("for (let n = 20; n < 80; n++) footfall.track('n', { n })");
+    gateway.wait_for_acknowledged(80);
+    let exchanges = gateway.exchanges();
+    let refused = exchanges.iter().filter(|exchange| exchange.status == Some(429)).count();
+    assert!((1..10).contains(&refused), "{refused} refusals: it waits as long as it is told");
+    let acknowledged = gateway.acknowledged();
+    let rows = footfall.rows();
+    assert_eq!(numbers(&rows), super::count(0..80));
+    assert_eq!(rows.iter().map(|row| row.text("event_id")).collect::<Vec<_>>(), acknowledged);
+}
+
+#[test]
+fn caches_are_told_what_the_file_depends_on() {
+    let Some(shop) = Shop::open() else { return };
+    let ask = |method: &str, more: &str| {
+        let mut stream = TcpStream::connect(&shop.footfall.gateway).expect("connected");
+        let head = format!("{method} /footfall.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+        (String::from_utf8_lossy(&answer[..at]).to_ascii_lowercase(), answer.len() - at - 4)
+    };
+    let (head, bytes) = ask("GET", "Accept-Encoding: gzip\r\nOrigin: https://shop.example\r\n");
+    for line in ["http/1.1 200", "vary: accept-encoding", "vary: origin", "content-encoding: gzip", "max-age=3600"] {
+        assert!(head.contains(line), "no {line} in {head}");
+    }
+    assert!(bytes < 3 * 1024, "{bytes} bytes");
+    let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag").to_owned();
+    let (head, bytes) = ask("GET", &format!("Accept-Encoding: gzip\r\nIf-None-Match: {etag}\r\n"));
+    assert!(head.starts_with("http/1.1 304") && bytes == 0, "{head}");
+    let (head, bytes) = ask("HEAD", "Accept-Encoding: gzip\r\n");
+    assert!(head.starts_with("http/1.1 200") && head.contains(&etag) && bytes == 0, "{head}");
 }
 
 #[test]

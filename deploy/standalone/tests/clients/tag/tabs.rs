@@ -42,8 +42,11 @@ fn an_open_tab_keeps_its_queue_when_others_come() {
         }
     }
     // One more comes, sees three queues, and asks. Their owners are there.
+    let queues = || shop.stored().into_iter().filter(|name| name.starts_with("queue.")).collect::<Vec<_>>();
+    let before = queues();
     shop.run(&format!("await (await tab()).goto('{url}')"));
     shop.run("await page.waitForTimeout(1500)");
+    assert_eq!((before.len(), queues()), (3, before), "each tab still has its own");
     shop.proxy.always(None);
     shop.proxy.wait_for_acknowledged(30);
     assert_eq!(most_acknowledged(&shop), 1, "nobody else told it too");
@@ -61,7 +64,8 @@ fn an_open_tab_keeps_its_queue_when_others_come() {
 #[test]
 fn of_two_tabs_that_come_at_once_one_takes_over_what_was_left() {
     let Some(shop) = Shop::open() else { return };
-    shop.proxy.always(Some(UNAVAILABLE));
+    // Not even a last request may be sent, whose answer nobody would hear.
+    shop.proxy.always(Some(Fault::Answer { status: 503, retry_after: Some(60), body: "{}" }));
     shop.page("/", "data-flush-ms=20 data-page=off", "");
     shop.visit("/");
     shop.track(0..5);
