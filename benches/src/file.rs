@@ -10,6 +10,7 @@ use sink::{
     decode::judge,
     footer::Footer,
     roll::RollPolicy,
+    schema_ids::SchemaIds,
     sort::Row,
     source::chunk::{Chunk, Record},
 };
@@ -41,7 +42,7 @@ pub fn buffered() -> (Buffer, Vec<Row>) {
         }
         assert!(buffer.push(Part::whole(chunk), &policy).is_none(), "nothing cuts the file");
     }
-    let judged = judge(&buffer);
+    let judged = judge(&buffer, &SchemaIds::built_in());
     assert_eq!(judged.rows.len(), ROWS, "every act is a row");
     (buffer, judged.rows)
 }

@@ -11,10 +11,10 @@
 mod decode;
 mod encode;
 
-pub use decode::{DecodeError, decode};
-pub use encode::encode;
+pub use decode::{DecodeError, decode, decode_framed};
+pub use encode::{encode, encode_framed};
 
-/// Id in the frame of the schema that [`encode`] writes.
+/// Id in the frame that [`encode`] writes: the schema's where no registry gives it another one.
 pub const SCHEMA_ID: u32 = 1;
 
 /// The Avro schema of id 1.

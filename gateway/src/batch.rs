@@ -248,7 +248,7 @@ impl Batch {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.as_bytes());
         let key_end = self.bytes.len();
-        event::encode(&event, &mut self.bytes);
+        event::encode_framed(origin.routes.schema_id, &event, &mut self.bytes);
         let bytes = self.bytes.len() - key_end;
         if bytes > bytes_max {
             self.bytes.truncate(start);

@@ -30,6 +30,7 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     pub routes: Vec<RouteSettings>,
     pub dead_letters: DeadLetterSettings,
+    pub schema: SchemaSettings,
     pub admin: AdminSettings,
 }
 
@@ -115,6 +116,14 @@ pub struct RouteSettings {
     pub topic: String,
 }
 
+/// `[schema]`: what the schema id of a record means.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SchemaSettings {
+    /// `[schema.registry]`; without it records carry the built-in id.
+    pub registry: Option<registry::Settings>,
+}
+
 /// `[dead_letters]`: refused events, kept with the reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -162,6 +171,8 @@ pub enum ConfigError {
     Empty { key: &'static str, rule: &'static str },
     #[error("dead_letters.topic is {topic}, which is a topic of events: choose another")]
     DeadLetterTopic { topic: String },
+    #[error(transparent)]
+    Registry(#[from] registry::SettingsError),
     #[error("routes[{index}] {problem}")]
     Route { index: usize, problem: &'static str },
 }
@@ -250,6 +261,7 @@ impl Settings {
         self.kafka.check()?;
         check_routes(&self.routes)?;
         self.check_dead_letters()?;
+        self.schema.registry.as_ref().map_or(Ok(()), registry::Settings::check)?;
         Ok(())
     }
 }

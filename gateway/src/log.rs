@@ -96,6 +96,12 @@ impl Log {
         Ok(Log { kind, routes, dead_letters: None })
     }
 
+    /// The same, with records framed with the schema id that a registry gave.
+    pub fn with_schema_id(mut self, schema_id: u32) -> Log {
+        self.routes.schema_id = schema_id;
+        self
+    }
+
     /// The same, with a topic for refused events, if the settings want one. Blocks while it asks the brokers.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use operator::{
     admin::{self, Admin},
     cli, exit, logging, process, shutdown,
 };
+use registry::Learned;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,7 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
         log.with_dead_letters(&asked.kafka, &asked.dead_letters, &counted)
     });
     let log = log.await.expect("connecting does not panic").map_err(failure)?;
+    let log = log.with_schema_id(schema_id(&settings, &metrics).await?);
     let health = Health::default();
     announce("gateway", &listener);
     announce("admin", &admin_listener);
@@ -61,6 +63,18 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     served.cancel();
     let _ = admin.await;
     ended
+}
+
+/// The id that records carry: the registry's, or without one the built-in id.
+async fn schema_id(settings: &Settings, metrics: &Metrics) -> Result<u32, Failure> {
+    let Some(registry) = &settings.schema.registry else { return Ok(event::SCHEMA_ID) };
+    let learned = registry::writer_id(registry, &settings.kafka.topic, event::SCHEMA_V1).await;
+    let Learned { id, from_cache } = learned.map_err(Failure::environment)?;
+    if let Some(error) = &from_cache {
+        tracing::warn!(%error, id, "the schema registry was not heard, going on with the id learned before");
+    }
+    metrics.schema_learned(id, from_cache.is_some());
+    Ok(id)
 }
 
 fn announce(name: &str, listener: &TcpListener) {

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub(crate) reloads: Reloads,
     pub(crate) dead_letters: DeadLetterMetrics,
     body_bytes_max: Gauge,
+    schema_id: Gauge,
+    schema_id_from_cache: Gauge,
 }
 
 /// Requests refused because too much is under way, by what there was too much of.
@@ -139,6 +141,8 @@ impl Metrics {
             shed: Shed::register(registry),
             limited_addresses: Gauge::default(),
             reloads: Reloads::register(registry),
+            schema_id: Gauge::default(),
+            schema_id_from_cache: Gauge::default(),
             dead_letters: DeadLetterMetrics::register(registry),
         };
         let Metrics { body_bytes_in_flight, body_bytes_max, connections, connections_refused, .. } = metrics.clone();
@@ -156,7 +160,17 @@ impl Metrics {
         registry.register("log_queue_records", help, metrics.log_queue_records.clone());
         let help = "Client addresses whose events are counted against their limit";
         registry.register("limited_addresses", help, metrics.limited_addresses.clone());
+        metrics.schema_id.set(event::SCHEMA_ID.into());
+        registry.register("schema_id", "Schema id that records carry", metrics.schema_id.clone());
+        let help = "1 if the schema registry did not answer at boot and the id is what it said earlier";
+        registry.register("schema_id_from_cache", help, metrics.schema_id_from_cache.clone());
         metrics
+    }
+
+    /// Under which id records are written, and whether the registry was not there to say it.
+    pub fn schema_learned(&self, id: u32, from_cache: bool) {
+        self.schema_id.set(id.into());
+        self.schema_id_from_cache.set(from_cache.into());
     }
 
     pub(crate) fn set_body_bytes_max(&self, bytes: usize) {

@@ -1,15 +1,17 @@
-//! Which topic an event goes to.
+//! Which topic an event goes to, and under which schema id.
 //!
-//! Responsible for `[[routes]]`: the first route whose `source` and `type` both fit names the topic, and an event that no
+//! Responsible for the schema id that the log's records carry, and for `[[routes]]`: the first route whose `source` and `type` both fit names the topic, and an event that no
 //! route fits goes to the main one. Promises that where no route is configured an event costs one comparison. Read once
 //! at boot, since a topic has to be there before the first event. What is given up: a user's events in two topics have no
 //! order between them.
 
 use crate::config::RouteSettings;
 
-/// The topics of the log and the rules that choose among them.
+/// The topics of the log, the rules that choose among them, and the schema id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routes {
+    /// In the frame of every record.
+    pub(crate) schema_id: u32,
     /// The main topic first, then those of the routes, each once.
     topics: Vec<String>,
     rules: Vec<Rule>,
@@ -24,7 +26,7 @@ struct Rule {
 
 impl Routes {
     /// Everything goes to one topic.
-    pub(crate) const NONE: Routes = Routes { topics: Vec::new(), rules: Vec::new() };
+    pub(crate) const NONE: Routes = Routes { schema_id: event::SCHEMA_ID, topics: Vec::new(), rules: Vec::new() };
 
     pub(crate) fn new(main_topic: &str, routes: &[RouteSettings]) -> Routes {
         let mut topics = vec![main_topic.to_owned()];
@@ -38,7 +40,7 @@ impl Routes {
             let topic = u16::try_from(topic).expect("the settings allow fewer routes");
             rules.push(Rule { source: route.source.clone(), kind: route.kind.clone(), topic });
         }
-        Routes { topics, rules }
+        Routes { schema_id: event::SCHEMA_ID, topics, rules }
     }
 
     /// The topics by number; 0 is the main one.

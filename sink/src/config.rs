@@ -39,6 +39,17 @@ pub struct Settings {
     /// The sections `[[columns]]`, which stand beside `[sink]`.
     #[serde(skip)]
     pub columns: Vec<ColumnSettings>,
+    /// The section `[schema.registry]`, which stands beside `[sink]`.
+    #[serde(skip)]
+    pub registry: Option<registry::Settings>,
+}
+
+/// Section `[schema]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SchemaSettings {
+    /// Who says what a schema id means; without one only the built-in id is known.
+    pub registry: Option<registry::Settings>,
 }
 
 /// A section `[[columns]]`: one property in a typed column of its own.
@@ -84,6 +95,7 @@ impl Default for Settings {
             resume_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(60),
             columns: Vec::new(),
+            registry: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use event::Event;
 
 use crate::{
     buffer::{Buffer, Place},
+    schema_ids::SchemaIds,
     sort::Row,
 };
 
@@ -56,12 +57,13 @@ impl DeadReason {
     }
 }
 
-/// Judges every record of a buffer.
-pub fn judge(buffer: &Buffer) -> Judged {
+/// Judges every record of a buffer. May block while an unknown schema id is asked for.
+pub fn judge(buffer: &Buffer, schema_ids: &SchemaIds) -> Judged {
+    let mut is_ours = schema_ids.judge();
     let mut judged = Judged { rows: Vec::with_capacity(buffer.extent().records), ..Judged::default() };
     let mut seen = Seen::with_capacity(buffer.extent().records);
     for (place, record) in buffer.iter() {
-        match decode(record.key, record.value) {
+        match decode(record.key, record.value, &mut is_ours) {
             Err(reason) => judged.dead_letters.push((place, reason)),
             Ok((key, event)) if seen.insert(&event, place, buffer) => judged.rows.push(Row::new(key, place)),
             Ok(_) => judged.duplicates += 1,
@@ -70,8 +72,18 @@ pub fn judge(buffer: &Buffer) -> Judged {
     judged
 }
 
-fn decode<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Result<(&'a [u8], Event<'a>), DeadReason> {
-    let event = event::decode(value.ok_or(DeadReason::NullValue)?).map_err(DeadReason::Decode)?;
+/// The event of a record that was judged to be one.
+pub(crate) fn decoded(value: &[u8]) -> Event<'_> {
+    event::decode_framed(value, |_| true).expect("it has been decoded before")
+}
+
+fn decode<'a>(
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    is_ours: impl FnOnce(u32) -> bool,
+) -> Result<(&'a [u8], Event<'a>), DeadReason> {
+    let value = value.ok_or(DeadReason::NullValue)?;
+    let event = event::decode_framed(value, is_ours).map_err(DeadReason::Decode)?;
     let key = key.ok_or(DeadReason::NullKey)?;
     match event.user_key() {
         Some(user_key) if user_key.as_bytes() == key => Ok((key, event)),
@@ -118,7 +130,7 @@ impl Seen {
 
 fn same_id(event: &Event<'_>, other: Place, buffer: &Buffer) -> bool {
     let value = buffer.record(other).value.expect("only decoded records are remembered");
-    let other = event::decode(value).expect("only decoded records are remembered");
+    let other = decoded(value);
     (event.source, event.event_id) == (other.source, other.event_id)
 }
 

@@ -42,6 +42,8 @@ pub mod resume;
 pub mod roll;
 /// The columns of a data file.
 pub mod schema;
+/// Which schema ids can be read.
+pub mod schema_ids;
 /// Rows by (user key, offset), stable.
 pub mod sort;
 /// Where records come from.
@@ -69,10 +71,11 @@ use crate::{
     health::Readiness,
     partition::{Partition, PartitionError, WriterParts},
     promote::Promotion,
+    schema_ids::SchemaIds,
     source::{Assignment, Running, SourceContext, SourceError},
 };
 pub use crate::{
-    config::{ColumnSettings, KafkaSettings, Settings},
+    config::{ColumnSettings, KafkaSettings, SchemaSettings, Settings},
     lag::Lag,
     metrics::Metrics,
     source::Source,
@@ -106,6 +109,13 @@ pub async fn run(
     let readiness = Readiness::register(health);
     store.probe().await.map_err(Failure::environment)?;
     readiness.lake.set(true, "");
+    let schema_ids = match &settings.registry {
+        Some(registry) => {
+            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
+            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(&metrics))
+        }
+        None => SchemaIds::built_in(),
+    };
     let context = SourceContext {
         topic: settings.topic.as_str().into(),
         store: store.clone(),
@@ -126,6 +136,7 @@ pub async fn run(
         sealers: Arc::new(Semaphore::new(SEALERS)),
         checkpoint_files: settings.checkpoint_files,
         promotion: Arc::new(Promotion::new(&settings.columns)),
+        schema_ids,
     };
     let budget = Budget::new(settings.buffer_bytes_max, Arc::clone(&metrics));
     let running = source.start(context).await.map_err(source_failure)?;

@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use clap::{Parser, Subcommand};
 use operator::{Failure, Health, admin, cli, exit, logging, process, shutdown};
 use serde::{Deserialize, Serialize};
-use sink::{ColumnSettings, KafkaSettings, Metrics, Settings, Source, Store};
+use sink::{ColumnSettings, KafkaSettings, Metrics, SchemaSettings, Settings, Source, Store};
 use tokio_util::sync::CancellationToken;
 
 /// From the log to Parquet files in a lake: each user's events in order, each exactly once.
@@ -61,6 +61,7 @@ struct RunArgs {
 struct Config {
     sink: Settings,
     columns: Vec<ColumnSettings>,
+    schema: SchemaSettings,
     kafka: KafkaSettings,
     admin: AdminSettings,
 }
@@ -95,8 +96,10 @@ fn start() -> Result<(), Failure> {
     let Args { common, command: Command::Run(flags) } = cli::parse()?;
     let mut config: Config = common.settings(flags.into_settings())?;
     config.sink.columns = std::mem::take(&mut config.columns);
+    config.sink.registry = config.schema.registry.take();
     config.sink.check().map_err(Failure::config)?;
     config.kafka.check().map_err(Failure::config)?;
+    config.sink.registry.as_ref().map_or(Ok(()), registry::Settings::check).map_err(Failure::config)?;
     if common.check_only() {
         return Ok(());
     }

@@ -19,6 +19,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use registry::Answer;
+
 use crate::{
     decode::DeadReason,
     footer::Footer,
@@ -82,6 +84,9 @@ impl Rebalance {
         [(Rebalance::Assigned, "assigned"), (Rebalance::Revoked, "revoked"), (Rebalance::Lost, "lost")];
 }
 
+const SCHEMA_ANSWERS: [(Answer, &str); 3] =
+    [(Answer::Ours, "ours"), (Answer::Foreign, "foreign"), (Answer::None, "unanswered")];
+
 /// One label called `outcome`, `kind` or `reason`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
@@ -110,6 +115,7 @@ pub struct Metrics {
     column_mismatches: Family<Column, Counter>,
     /// Of each promoted column, in their order.
     mismatches: OnceLock<Vec<Counter>>,
+    schema_lookups: Family<Reason, Counter>,
     rolls: Family<Reason, Counter>,
     commits: Family<Reason, Counter>,
     store_errors: Family<Reason, Counter>,
@@ -133,6 +139,7 @@ impl Metrics {
             dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
             column_mismatches: Family::default(),
             mismatches: OnceLock::new(),
+            schema_lookups: zeroed(SCHEMA_ANSWERS.into_iter().map(|(_, label)| label)),
             rolls: zeroed(CutReason::ALL.into_iter().map(CutReason::label)),
             commits: zeroed(CommitOutcome::ALL.into_iter().map(|(_, label)| label)),
             store_errors: zeroed(StoreErrorKind::ALL.into_iter().map(|(_, label)| label)),
@@ -152,6 +159,8 @@ impl Metrics {
         registry.register("sink_dead_letters", "Records that are no rows, by reason", m.dead_letters.clone());
         let help = "Values that were not of their promoted column's type";
         registry.register("sink_column_mismatches", help, m.column_mismatches.clone());
+        let help = "Times that a file waited for the meaning of a schema id, by the answer";
+        registry.register("sink_schema_lookups", help, m.schema_lookups.clone());
         registry.register("sink_rolls", "Files closed, by reason of the cut", m.rolls.clone());
         registry.register("sink_commits", "Files brought into the lake, by outcome", m.commits.clone());
         registry.register("sink_store_errors", "Creates and looks that failed, by kind", m.store_errors.clone());
@@ -207,6 +216,10 @@ impl Metrics {
         for (counter, values) in self.mismatches.get().into_iter().flatten().zip(values) {
             counter.inc_by(*values);
         }
+    }
+
+    pub(crate) fn schema_asked(&self, answer: Answer) {
+        self.schema_lookups.get_or_create(&Reason { reason: label(&SCHEMA_ANSWERS, answer) }).inc();
     }
 
     pub(crate) fn commit(&self, outcome: CommitOutcome) {

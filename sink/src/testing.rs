@@ -30,6 +30,7 @@ use crate::{
     promote::Promotion,
     resume::{Resume, resume},
     roll::RollPolicy,
+    schema_ids::SchemaIds,
     source::{Assignment, Chunk, Command, Control, Record},
     store::Store,
 };
@@ -101,6 +102,7 @@ pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: Rol
         sealers: Arc::new(Semaphore::new(2)),
         checkpoint_files: 3,
         promotion: Arc::new(Promotion::none()),
+        schema_ids: SchemaIds::built_in(),
     };
     let (sender, chunks) = mpsc::channel(4);
     let (wishes, commands) = mpsc::channel(64);

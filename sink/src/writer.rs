@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     buffer::Buffer,
+    decode::decoded,
     footer::Footer,
     promote::Promotion,
     schema::{Columns, NAMES},
@@ -61,7 +62,7 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
             let record = buffer.record(row.place);
             let value = record.value.expect("a row has a value");
             hash = chained(hash, record.offset, value);
-            columns.append(&event::decode(value).expect("a row has been decoded before"), record.offset);
+            columns.append(&decoded(value), record.offset);
         }
         writer.write(&columns.finish()).expect("writing to memory does not fail");
     }

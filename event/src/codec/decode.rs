@@ -62,9 +62,14 @@ impl DecodeError {
     }
 }
 
-/// Reads a record's value. The event borrows its texts from it.
+/// Reads a record's value that is framed with the built-in id. The event borrows its texts from it.
 pub fn decode(value: &[u8]) -> Result<Event<'_>, DecodeError> {
-    let mut rest = Rest(frame(value)?);
+    decode_framed(value, |id| id == SCHEMA_ID)
+}
+
+/// Reads a record's value whose frame has an id that stands for our schema, as `is_ours` knows.
+pub fn decode_framed(value: &[u8], is_ours: impl FnOnce(u32) -> bool) -> Result<Event<'_>, DecodeError> {
+    let mut rest = Rest(frame(value, is_ours)?);
     let event = body(&mut rest)?;
     match rest.0.len() {
         0 if event.user_key().is_none() => Err(DecodeError::NoUserKey),
@@ -74,11 +79,11 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>, DecodeError> {
 }
 
 /// The Avro body behind a frame whose schema is known.
-fn frame(value: &[u8]) -> Result<&[u8], DecodeError> {
+fn frame(value: &[u8], is_ours: impl FnOnce(u32) -> bool) -> Result<&[u8], DecodeError> {
     let (frame, body) = value.split_first_chunk::<FRAME_BYTES>().ok_or(DecodeError::NotFramed)?;
     let [0, id @ ..] = *frame else { return Err(DecodeError::NotFramed) };
     match u32::from_be_bytes(id) {
-        SCHEMA_ID => Ok(body),
+        id if is_ours(id) => Ok(body),
         id => Err(DecodeError::UnknownSchema { id }),
     }
 }

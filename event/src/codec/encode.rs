@@ -6,11 +6,16 @@
 use super::{FRAME_BYTES, SCHEMA_ID};
 use crate::Event;
 
-/// Appends the event as a record's value: frame, then Avro body.
+/// Appends the event as a record's value, framed with the built-in id.
 pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
+    encode_framed(SCHEMA_ID, event, out);
+}
+
+/// Appends the event as a record's value: a frame with the id that a registry gave the schema, then the Avro body.
+pub fn encode_framed(schema_id: u32, event: &Event<'_>, out: &mut Vec<u8>) {
     const _: () = assert!(FRAME_BYTES == 1 + size_of::<u32>());
     out.push(0);
-    out.extend_from_slice(&SCHEMA_ID.to_be_bytes());
+    out.extend_from_slice(&schema_id.to_be_bytes());
     text(event.event_id, out);
     text(event.kind, out);
     text(event.source, out);

@@ -12,15 +12,15 @@ use crate::harness::{Client, event, mock, request, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_footfall-gateway");
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     _stdout: BufReader<ChildStdout>,
-    gateway: SocketAddr,
+    pub(crate) gateway: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Running {
-    fn start(brokers: &str, flags: &[&str]) -> Running {
+    pub(crate) fn start(brokers: &str, flags: &[&str]) -> Running {
         let mut child = Command::new(BINARY)
             .args(["--brokers", brokers, "--topic", "events", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(flags)
@@ -38,7 +38,7 @@ impl Running {
         Running { child, _stdout: stdout, gateway, admin }
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut client = Client::connect(self.admin);
         client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes());
         let reply = client.reply();
@@ -52,7 +52,7 @@ impl Running {
         value.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         self.child.wait().unwrap().code()
     }
@@ -66,7 +66,7 @@ impl Drop for Running {
 }
 
 /// The exit code and the one line on stderr.
-fn run(arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(BINARY).args(arguments).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let last = stderr.lines().last().unwrap_or_default().to_owned();

@@ -23,6 +23,8 @@ mod order;
 mod outage;
 /// An image as an event.
 mod pixel;
+/// Schema ids from a registry.
+mod registry;
 /// Order where records are refused, delayed and sent again.
 mod resend;
 /// What Segment's SDKs and their kin send.

@@ -23,6 +23,7 @@ use crate::{
     promote::Promotion,
     resume,
     roll::CutReason,
+    schema_ids::SchemaIds,
     sort,
     writer::{self, WRITER, WrittenFile},
 };
@@ -37,6 +38,7 @@ pub(crate) struct WriterParts {
     pub(crate) sealers: Arc<Semaphore>,
     pub(crate) checkpoint_files: u32,
     pub(crate) promotion: Arc<Promotion>,
+    pub(crate) schema_ids: SchemaIds,
 }
 
 /// Makes the files of one partition.
@@ -99,7 +101,7 @@ impl Writer {
     /// Decode -> sort -> write.
     fn seal(&self, buffer: &Buffer, cut: CutReason) -> Sealed {
         let started = Instant::now();
-        let mut judged = decode::judge(buffer);
+        let mut judged = decode::judge(buffer, &self.shared.schema_ids);
         sort::by_user(&mut judged.rows, buffer);
         let footer = self.footer(buffer, &judged, cut);
         let file = writer::write(buffer, &judged.rows, footer, &self.shared.promotion);

@@ -5,3 +5,4 @@ mod journal;
 mod kafka;
 mod lake;
 mod process;
+mod registry;
