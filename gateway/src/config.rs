@@ -59,6 +59,11 @@ pub struct GatewaySettings {
     pub in_flight_bytes_max: usize,
     /// Most connections at a time.
     pub connections_max: usize,
+    /// Most connections of one address (IPv6: of one /64) at a time; 0 is no cap. Behind a proxy all have its address.
+    pub connections_per_address_max: usize,
+    /// After which a connection ends between two requests, so that load balancers spread anew; 0 is never.
+    #[serde(with = "humantime_serde")]
+    pub connection_age_max: Duration,
     /// From the head of a request to its answer, whatever the log does.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
@@ -77,6 +82,24 @@ pub struct GatewaySettings {
     /// For requests in flight when the process ends.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    pub tls: TlsSettings,
+}
+
+/// `[gateway.tls]`: encryption. Without a certificate the gateway speaks HTTP in the clear.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// File with the certificate and those of its issuers, in PEM.
+    #[serde(alias = "certificate")]
+    pub cert: String,
+    /// File with its private key, in PEM.
+    pub key: String,
+    /// How often both files are looked at for a change.
+    #[serde(with = "humantime_serde")]
+    pub reload_interval: Duration,
+    /// For a handshake.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
 }
 
 /// `[kafka]`: the log.
@@ -195,12 +218,26 @@ impl Default for GatewaySettings {
             events_max: 10_000,
             in_flight_bytes_max: 128 * MIB,
             connections_max: 4096,
+            connections_per_address_max: 0,
+            connection_age_max: Duration::ZERO,
             request_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(8),
             body_silence_timeout: Duration::from_secs(4),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(15),
+            tls: TlsSettings::default(),
+        }
+    }
+}
+
+impl Default for TlsSettings {
+    fn default() -> TlsSettings {
+        TlsSettings {
+            cert: String::new(),
+            key: String::new(),
+            reload_interval: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -311,11 +348,17 @@ impl Serving {
 }
 
 impl GatewaySettings {
+    /// How clients address the gateway.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_on() { "https" } else { "http" }
+    }
+
     /// Checks what can be checked without looking outside.
     ///
     /// # Errors
     /// The first contradiction, with its keys.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.tls.check()?;
         let (in_flight, largest) = (self.in_flight_bytes_max, self.body_bytes_max + self.inflated_bytes_max);
         if in_flight < largest {
             return Err(ConfigError::InFlightTooSmall { in_flight, largest });
@@ -331,6 +374,25 @@ impl GatewaySettings {
     pub(crate) fn proxies(&self) -> Result<TrustedProxies, ConfigError> {
         let no_network = |text: &String| ConfigError::NoNetwork { text: text.clone() };
         TrustedProxies::parse(&self.trusted_proxies).map_err(no_network)
+    }
+}
+
+impl TlsSettings {
+    /// Whether there is a certificate.
+    pub fn is_on(&self) -> bool {
+        !self.cert.is_empty()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let rule = "a certificate and its key belong together: set both, or none";
+        match (self.cert.is_empty(), self.key.is_empty()) {
+            (true, false) => return Err(ConfigError::Empty { key: "gateway.tls.cert", rule }),
+            (false, true) => return Err(ConfigError::Empty { key: "gateway.tls.key", rule }),
+            _ => {}
+        }
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let interval = milliseconds(self.reload_interval);
+        range("gateway.tls.reload_interval", interval, 10..=86_400_000, "choose 10ms to 1day")
     }
 }
 
@@ -403,6 +465,9 @@ mod tests {
         check(|s| s.kafka.partitions = -3, &["kafka.partitions"]);
         check(|s| s.kafka.topic.clear(), &["kafka.topic"]);
         check(|s| s.gateway.source.clear(), &["gateway.source"]);
+        check(|s| s.gateway.tls.cert = "cert.pem".to_owned(), &["gateway.tls.key"]);
+        check(|s| s.gateway.tls.key = "key.pem".to_owned(), &["gateway.tls.cert"]);
+        check(|s| s.gateway.tls.reload_interval = Duration::ZERO, &["gateway.tls.reload_interval"]);
         let route = |kind: Option<&str>, topic: &str| RouteSettings {
             source: None,
             kind: kind.map(str::to_owned),

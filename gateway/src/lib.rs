@@ -77,7 +77,7 @@ use self::{
     load_shed::LoadShed,
     policy::Policy,
 };
-pub use self::{log::Log, metrics::Metrics, policy::Reload};
+pub use self::{log::Log, metrics::Metrics, policy::Reload, server::TlsError};
 
 /// What every request is served with.
 #[derive(Debug)]
@@ -142,11 +142,20 @@ impl Gateway {
     }
 }
 
+/// Checks what [`run`] needs of its surroundings, before anything else is started.
+///
+/// # Errors
+/// The certificate cannot be used (exit code 69).
+pub fn check(settings: &config::GatewaySettings) -> Result<(), Failure> {
+    server::Tls::load(&settings.tls).map(drop).map_err(Failure::environment)
+}
+
 /// Serves until `shutdown`, then drains: no new connection, requests in flight answered, the log flushed. Until then it
 /// applies what `reload` brings.
 ///
 /// # Errors
-/// The settings contradict each other (exit code 64), or the log is lost for this process (70).
+/// The settings contradict each other (exit code 64), the certificate cannot be used (69), or the log is lost for this
+/// process (70).
 pub async fn run(
     settings: &Serving,
     reload: Option<Reload>,
@@ -156,12 +165,13 @@ pub async fn run(
     health: &Health,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    let tls = server::Tls::load(&settings.gateway.tls).map_err(Failure::environment)?;
     let readiness = Readiness::register(health);
     let gateway = Arc::new(Gateway::new(settings, log, metrics, shutdown).map_err(Failure::config)?);
     let tasks = TaskTracker::new();
     readiness.open();
     let ended = tokio::select! {
-        () = server::accept(&gateway, &settings.gateway, listener, &tasks) => Ok(()),
+        () = server::accept(&gateway, &settings.gateway, listener, tls, &tasks) => Ok(()),
         () = policy::keep(&gateway, reload.as_ref()) => unreachable!("the policy is kept for ever"),
         lost = readiness.watch(&gateway.log, &gateway.metrics.log_queue_records) => Err(lost),
     };

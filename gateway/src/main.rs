@@ -34,6 +34,7 @@ fn start() -> Result<(), Failure> {
 
 async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown::on_signal();
+    gateway::check(&settings.gateway)?;
     let listener = operator::bind(settings.gateway.listen.as_str())?;
     let admin_listener = operator::bind(settings.admin.listen.as_str())?;
     let mut registry = process::registry("footfall-gateway");
@@ -46,8 +47,8 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     let log = log.await.expect("connecting does not panic").map_err(failure)?;
     let log = log.with_schema_id(schema_id(&settings, &metrics).await?);
     let health = Health::default();
-    announce("gateway", &listener);
-    announce("admin", &admin_listener);
+    announce("gateway", settings.gateway.scheme(), &listener);
+    announce("admin", "http", &admin_listener);
     let admin = Admin { health: health.clone(), registry: Arc::new(registry), routes: None };
     // It outlives the drain, which an operator may want to watch.
     let served = CancellationToken::new();
@@ -77,9 +78,9 @@ async fn schema_id(settings: &Settings, metrics: &Metrics) -> Result<u32, Failur
     Ok(id)
 }
 
-fn announce(name: &str, listener: &TcpListener) {
+fn announce(name: &str, scheme: &str, listener: &TcpListener) {
     let address = listener.local_addr().expect("a bound socket has an address");
-    cli::announce(format_args!("{name} http://{address}"));
+    cli::announce(format_args!("{name} {scheme}://{address}"));
 }
 
 fn failure(error: KafkaError) -> Failure {

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub(crate) body_bytes_in_flight: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
+    pub(crate) connections_failed: ConnectionsFailed,
+    pub(crate) certificate_reloads: CertificateReloads,
     pub(crate) timeouts: Timeouts,
     pub(crate) delivery: Histogram,
     pub(crate) log_queue_records: Gauge,
@@ -68,6 +70,7 @@ pub(crate) struct LedgerMetrics {
 #[derive(Clone, Debug)]
 pub(crate) struct Timeouts {
     pub(crate) idle: Counter,
+    pub(crate) handshake: Counter,
     pub(crate) header: Counter,
     pub(crate) body: Counter,
     pub(crate) delivery: Counter,
@@ -79,6 +82,22 @@ pub(crate) struct DeadLetterMetrics {
     pub(crate) sent: Counter,
     pub(crate) failed: Counter,
     pub(crate) skipped: Counter,
+}
+
+/// Connections on which no request could be read, by why.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionsFailed {
+    pub(crate) handshake: Counter,
+    pub(crate) not_tls: Counter,
+    pub(crate) tls: Counter,
+    pub(crate) http2: Counter,
+}
+
+/// Certificates that changed while the gateway ran.
+#[derive(Clone, Debug)]
+pub(crate) struct CertificateReloads {
+    pub(crate) ok: Counter,
+    pub(crate) failed: Counter,
 }
 
 /// The first digit of an HTTP status.
@@ -135,6 +154,8 @@ impl Metrics {
             body_bytes_max: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            connections_failed: ConnectionsFailed::register(registry),
+            certificate_reloads: CertificateReloads::register(registry),
             timeouts: Timeouts::register(registry),
             delivery: Seconds.new_metric(),
             log_queue_records: Gauge::default(),
@@ -226,10 +247,31 @@ impl Timeouts {
     fn register(registry: &mut Registry) -> Timeouts {
         let timeouts = Family::<ByPhase, Counter>::default();
         let of = |phase| timeouts.get_or_create_owned(&ByPhase { phase });
-        let (idle, header) = (of("idle"), of("header"));
+        let (idle, handshake, header) = (of("idle"), of("handshake"), of("header"));
         let (body, delivery) = (of("body"), of("delivery"));
         registry.register("timeouts", "What took too long, by what was waited for", timeouts.clone());
-        Timeouts { idle, header, body, delivery }
+        Timeouts { idle, handshake, header, body, delivery }
+    }
+}
+
+impl ConnectionsFailed {
+    fn register(registry: &mut Registry) -> ConnectionsFailed {
+        let failed = Family::<ByReason, Counter>::default();
+        let of = |reason| failed.get_or_create_owned(&ByReason { reason });
+        let (handshake, not_tls) = (of("handshake"), of("not_tls"));
+        let (tls, http2) = (of("tls"), of("http2"));
+        registry.register("connections_failed", "Connections that broke the rules, by which", failed.clone());
+        ConnectionsFailed { handshake, not_tls, tls, http2 }
+    }
+}
+
+impl CertificateReloads {
+    fn register(registry: &mut Registry) -> CertificateReloads {
+        let reloads = Family::<ByOutcome, Counter>::default();
+        let of = |outcome| reloads.get_or_create_owned(&ByOutcome { outcome });
+        let (ok, failed) = (of("ok"), of("failed"));
+        registry.register("certificate_reloads", "Changed certificates, by whether they are in use", reloads.clone());
+        CertificateReloads { ok, failed }
     }
 }
 

@@ -17,6 +17,7 @@ pub enum Code {
     MethodNotAllowed,
     MalformedRequest,
     HeadTooLarge,
+    HeadTimeout,
     ExpectationFailed,
     KeyMissing,
     UnknownKey,
@@ -64,11 +65,12 @@ pub struct Facts {
 
 impl Code {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Code; 36] = [
+    pub const ALL: [Code; 37] = [
         Code::RouteNotFound,
         Code::MethodNotAllowed,
         Code::MalformedRequest,
         Code::HeadTooLarge,
+        Code::HeadTimeout,
         Code::ExpectationFailed,
         Code::KeyMissing,
         Code::UnknownKey,
@@ -116,6 +118,7 @@ impl Code {
             Code::MethodNotAllowed => row("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, false),
             Code::MalformedRequest => row("malformed_request", BAD, false),
             Code::HeadTooLarge => row("head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, false),
+            Code::HeadTimeout => row("head_timeout", StatusCode::REQUEST_TIMEOUT, true),
             Code::ExpectationFailed => row("expectation_failed", StatusCode::EXPECTATION_FAILED, false),
             Code::KeyMissing => row("key_missing", StatusCode::UNAUTHORIZED, false),
             Code::UnknownKey => row("unknown_key", StatusCode::UNAUTHORIZED, false),
@@ -235,7 +238,8 @@ mod tests {
     fn server_errors_are_retriable_and_client_errors_are_not() {
         for code in Code::ALL {
             let facts = code.facts();
-            let transport = matches!(code, Code::BodyTimeout | Code::BodyIncomplete | Code::ClientGone);
+            let transport =
+                matches!(code, Code::HeadTimeout | Code::BodyTimeout | Code::BodyIncomplete | Code::ClientGone);
             let quota = facts.status == StatusCode::TOO_MANY_REQUESTS;
             assert_eq!(facts.retriable, facts.status.is_server_error() || quota || transport, "{}", facts.name);
         }

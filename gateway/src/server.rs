@@ -1,44 +1,82 @@
 //! Connections: from the listener to the router, and the drain at the end.
 //!
-//! Responsible for accepting, for the cap on connections, and for the order of the end: not ready, no new connection,
+//! Responsible for accepting, for the caps on connections, and for the order of the end: not ready, no new connection,
 //! requests in flight answered, the log's queue empty. Promises that the end comes within the drain timeout. What happens
 //! on one connection is in `connection`.
 
+/// What a connection is doing, and since when.
+mod activity;
+/// The cap on connections of one address.
+mod addresses;
+/// One connection, whatever it speaks.
 mod connection;
+/// The limit on open files.
+mod descriptors;
+/// Answers that hyper does not write.
+mod farewell;
+/// Where each request of HTTP/1 begins and ends.
+mod framing;
+/// What a connection speaks.
+mod greeting;
+/// HTTP/1.1.
+mod http1;
+/// HTTP/2.
+mod http2;
+/// Encryption, and certificates that change.
+mod tls;
+/// The bytes of HTTP/1 on their way to hyper and back.
+mod watched;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::connection::Client;
+pub use self::tls::TlsError;
+use self::{activity::Timeouts, addresses::Addresses};
+pub(crate) use self::{connection::Client, tls::Tls};
 use crate::{Gateway, config::GatewaySettings};
 
-/// Said to a connection over the cap, which is then closed.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 2\r\n\
-    connection: close\r\ncontent-length: 93\r\n\r\n\
-    {\"code\":\"overloaded\",\"message\":\"too many connections are open: send again after Retry-After\"}";
+/// What every connection is served with.
+#[derive(Debug)]
+struct Door {
+    gateway: Arc<Gateway>,
+    tls: Option<Tls>,
+    timeouts: Timeouts,
+    tasks: TaskTracker,
+}
+
+/// A connection's share of the caps.
+type Places = (OwnedSemaphorePermit, addresses::Place);
 
 /// Accepts connections until `gateway.shutdown`.
 pub(crate) async fn accept(
     gateway: &Arc<Gateway>,
     settings: &GatewaySettings,
     listener: TcpListener,
+    tls: Option<Tls>,
     tasks: &TaskTracker,
 ) {
+    descriptors::raise(settings.connections_max);
+    if let Some(tls) = tls.clone() {
+        tasks.spawn(tls.watch(gateway.metrics.certificate_reloads.clone(), gateway.shutdown.clone()));
+    }
     let permits = Arc::new(Semaphore::new(settings.connections_max));
-    let timeouts = connection::Timeouts { header: settings.header_timeout, idle: settings.idle_timeout };
+    let addresses = Arc::new(Addresses::new(settings.connections_per_address_max));
+    let timeouts =
+        Timeouts { header: settings.header_timeout, idle: settings.idle_timeout, age: settings.connection_age_max };
+    let door = Arc::new(Door { gateway: gateway.clone(), tls, timeouts, tasks: tasks.clone() });
     while let Some((stream, peer)) = next(&listener, &gateway.shutdown).await {
-        match permits.clone().try_acquire_owned() {
-            Ok(permit) => tasks.spawn(connection(gateway.clone(), timeouts, stream, peer, permit)),
-            Err(_) => {
+        let places = permits.clone().try_acquire_owned().ok().zip(addresses.enter(peer.ip()));
+        match places {
+            Some(places) => tasks.spawn(connection(door.clone(), stream, peer, places)),
+            None => {
                 gateway.metrics.connections_refused.inc();
-                tasks.spawn(refuse(stream))
+                tasks.spawn(refuse(door.clone(), stream))
             }
         };
     }
@@ -81,33 +119,17 @@ async fn next(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(T
     }
 }
 
-async fn connection(
-    gateway: Arc<Gateway>,
-    timeouts: connection::Timeouts,
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-) {
-    gateway.metrics.connections.inc();
-    connection::serve(&gateway, timeouts, stream, peer).await;
-    gateway.metrics.connections.dec();
-    drop(permit);
+async fn connection(door: Arc<Door>, stream: TcpStream, peer: SocketAddr, places: Places) {
+    let connections = &door.gateway.metrics.connections;
+    connections.inc();
+    connection::serve(&door, stream, peer).await;
+    connections.dec();
+    drop(places);
 }
 
-async fn refuse(mut stream: TcpStream) {
-    let _ = timeout(Duration::from_secs(1), stream.write_all(TOO_MANY)).await;
-    let _ = stream.shutdown().await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TOO_MANY;
-
-    #[test]
-    fn the_refusal_announces_its_length() {
-        let text = str::from_utf8(TOO_MANY).expect("ASCII");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{} bytes", body.len());
-        serde_json::from_str::<serde_json::Value>(body).expect("valid JSON");
+async fn refuse(door: Arc<Door>, stream: TcpStream) {
+    // A client that speaks TLS could not read an answer in the clear, and a handshake is what it must not cost.
+    if door.tls.is_none() {
+        farewell::too_many(stream, door.gateway.retry_after_seconds()).await;
     }
 }

@@ -39,6 +39,7 @@ const READY_POLL: Duration = Duration::from_millis(10);
 pub async fn run(settings: Settings, reload: Reload) -> Result<(), Failure> {
     // First, so that a signal during a slow start drains as well.
     let stop = shutdown::on_signal();
+    gateway::check(&settings.gateway)?;
     // Ports before data: nothing is written where the process cannot serve.
     let (listener, admin_listener) = (bind(&*settings.gateway.listen)?, bind(&*settings.admin.listen)?);
     let Data { journal, store } = data::open(&settings)?;
@@ -132,6 +133,7 @@ async fn until(holds: impl Fn() -> bool) {
 
 /// What is printed when everything serves.
 struct Addresses {
+    scheme: &'static str,
     gateway: SocketAddr,
     admin: SocketAddr,
     lake: PathBuf,
@@ -140,11 +142,16 @@ struct Addresses {
 impl Addresses {
     fn of(gateway: &TcpListener, admin: &TcpListener, settings: &Settings) -> Result<Addresses, Failure> {
         let of = |listener: &TcpListener| listener.local_addr().map_err(Failure::environment);
-        Ok(Addresses { gateway: of(gateway)?, admin: of(admin)?, lake: settings.sink().lake.into() })
+        Ok(Addresses {
+            scheme: settings.gateway.scheme(),
+            gateway: of(gateway)?,
+            admin: of(admin)?,
+            lake: settings.sink().lake.into(),
+        })
     }
 
     fn announce(&self) {
-        cli::announce(format_args!("gateway http://{}", self.gateway));
+        cli::announce(format_args!("gateway {}://{}", self.scheme, self.gateway));
         cli::announce(format_args!("admin http://{}", self.admin));
         cli::announce(format_args!("lake {}", self.lake.display()));
     }

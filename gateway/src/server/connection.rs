@@ -1,31 +1,39 @@
 //! One connection.
 //!
-//! Responsible for HTTP/1.1 on it and for its timeouts. Promises that a connection which is silent, or sends a head byte
-//! by byte, is closed, that a request being served is not (it has a deadline of its own), and that at shutdown the
-//! request in flight is answered before the connection closes.
+//! Responsible for finding out what it speaks, and for its timeouts. Promises that a connection which is silent, or sends
+//! a head byte by byte, is closed, that a request being served is not (it has a deadline of its own), and that at
+//! shutdown requests in flight are answered before the connection closes.
 
 use std::{
     borrow::Cow,
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
-    sync::atomic::{AtomicU64, Ordering},
-    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{
-    rt::{Read, ReadBufCursor, Write},
-    server::conn::http1,
-    service::service_fn,
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
 };
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Gateway, config::IpPolicy, router};
+use super::{
+    Door,
+    activity::{Activity, Phase, Timeouts},
+    farewell,
+    greeting::{self, Spoken},
+    http1, http2,
+    tls::Tls,
+};
+use crate::{
+    Gateway,
+    config::IpPolicy,
+    rejection::{Code, Rejection},
+};
 
-/// What a connection may hold before a request is admitted: its head, and a first piece of its body.
-const BUFFER_BYTES_MAX: usize = 128 << 10;
+/// For a client to agree to the end of its connection: HTTP/2 asks it to. Requests being served have their own time.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Who is at the other end.
 #[derive(Debug)]
@@ -49,145 +57,137 @@ impl Client {
     }
 }
 
-/// How long a connection may wait.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
-    /// For a head, from its first byte.
-    pub(super) header: Duration,
-    /// For the next request.
-    pub(super) idle: Duration,
-}
-
 /// Serves requests until the client has enough, breaks the rules, takes too long, or the gateway shuts down.
-pub(super) async fn serve(gateway: &Gateway, timeouts: Timeouts, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr) {
     // Answers are small and complete: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let client = Client::new(peer.ip(), gateway.policy.load().ip);
-    let activity = Activity::new();
-    let service = service_fn(async |request| {
-        activity.set(Phase::Serving);
-        let reply = router::serve(gateway, &client, request).await;
-        activity.set(Phase::Idle);
-        Ok::<_, Infallible>(reply)
-    });
-    let io = Watched { io: TokioIo::new(stream), activity: &activity };
-    let mut connection = pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES_MAX).serve_connection(io, service));
     // A token of its own keeps connections from queueing for one lock at every wake-up.
-    let shutdown = gateway.shutdown.child_token();
-    let mut ending = pin!(shutdown.cancelled());
-    let mut is_ending = false;
-    let mut alarm = pin!(tokio::time::sleep(timeouts.header));
-    loop {
+    let ending = door.gateway.shutdown.child_token();
+    let life = Life { gateway: &door.gateway, timeouts: door.timeouts, salt: peer.port(), ending: &ending };
+    let client = Client::new(peer.ip(), door.gateway.policy.load().ip);
+    match &door.tls {
+        None => clear(door, life, client, stream).await,
+        Some(tls) => encrypted(door, life, client, stream, tls).await,
+    }
+}
+
+async fn clear(door: &Door, life: Life<'_>, client: Client, stream: TcpStream) {
+    let metrics = &life.gateway.metrics;
+    if life.unless_ending(greeting::first_byte(&stream, life.timeouts.idle)).await.flatten().is_none() {
+        if !life.ending.is_cancelled() {
+            metrics.timeouts.idle.inc();
+        }
+        return;
+    }
+    match timeout(life.timeouts.header, greeting::listen(&stream)).await {
+        Ok(Ok(Some(Spoken::Http1))) => Box::pin(http1::serve(life, &client, stream)).await,
+        Ok(Ok(Some(Spoken::Http2))) => {
+            Box::pin(http2::serve(life, door.gateway.clone(), door.tasks.clone(), client, stream)).await;
+        }
+        Ok(Ok(Some(Spoken::Tls))) => {
+            metrics.connections_failed.tls.inc();
+            let message = "this port does not speak TLS: use http, or set gateway.tls.cert and gateway.tls.key";
+            farewell::refuse(life.gateway, stream, Rejection::new(Code::MalformedRequest, message)).await;
+        }
+        Ok(Ok(None) | Err(_)) => {}
+        Err(_) => {
+            metrics.timeouts.header.inc();
+            farewell::refuse(life.gateway, stream, http1::too_slow()).await;
+        }
+    }
+}
+
+async fn encrypted(door: &Door, life: Life<'_>, client: Client, stream: TcpStream, tls: &Tls) {
+    let metrics = &life.gateway.metrics;
+    let handshake = async {
+        if let Some(Spoken::Http1 | Spoken::Http2) = greeting::listen(&stream).await? {
+            return Ok(Err(stream));
+        }
+        tls.accept(stream).await.map(Ok)
+    };
+    match life.unless_ending(timeout(tls.handshake_timeout(), Box::pin(handshake))).await {
+        Some(Ok(Ok(Ok(stream)))) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            Box::pin(http2::serve(life, door.gateway.clone(), door.tasks.clone(), client, stream)).await;
+        }
+        Some(Ok(Ok(Ok(stream)))) => Box::pin(http1::serve(life, &client, stream)).await,
+        Some(Ok(Ok(Err(stream)))) => {
+            metrics.connections_failed.not_tls.inc();
+            let rejection = Rejection::new(Code::MalformedRequest, "this port speaks TLS: use https");
+            farewell::refuse(life.gateway, stream, rejection).await;
+        }
+        Some(Ok(Err(error))) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            metrics.connections_failed.handshake.inc();
+        }
+        Some(Err(_)) => {
+            metrics.timeouts.handshake.inc();
+        }
+        None => {}
+    }
+}
+
+/// What a connection lives by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life<'a> {
+    pub(super) gateway: &'a Gateway,
+    timeouts: Timeouts,
+    salt: u16,
+    ending: &'a CancellationToken,
+}
+
+/// What ended a connection.
+#[derive(Debug)]
+pub(super) enum End {
+    Closed,
+    Failed(hyper::Error),
+    Overdue(Phase),
+}
+
+impl Life<'_> {
+    /// `None` if the gateway ends first.
+    async fn unless_ending<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            // What a client does wrong on its own connection is answered by hyper and concerns nobody else.
-            _ = connection.as_mut() => return,
-            () = &mut alarm => match activity.overdue(timeouts) {
-                Ok(next) => alarm.as_mut().reset(next),
-                Err(phase) => {
-                    let timeouts = &gateway.metrics.timeouts;
-                    if phase == Phase::Head { &timeouts.header } else { &timeouts.idle }.inc();
-                    return;
+            done = work => Some(done),
+            () = self.ending.cancelled() => None,
+        }
+    }
+
+    /// Lets `connection` serve requests to its end.
+    pub(super) async fn live<C>(self, activity: &Activity, mut connection: Pin<&mut C>) -> End
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let mut ending = pin!(self.ending.cancelled());
+        let mut is_ending = false;
+        let mut alarm = pin!(sleep(self.timeouts.header));
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return ended.map_or_else(End::Failed, |()| End::Closed),
+                () = &mut alarm => match activity.overdue(self.timeouts) {
+                    _ if is_ending && activity.phase() != Phase::Serving => return End::Closed,
+                    Ok(next) if is_ending => alarm.as_mut().reset(next.min(Instant::now() + GOODBYE)),
+                    Ok(next) => {
+                        alarm.as_mut().reset(next);
+                        if activity.is_old(self.timeouts, self.salt) {
+                            is_ending = true;
+                            connection.as_mut().graceful_shutdown();
+                            alarm.as_mut().reset(Instant::now() + GOODBYE);
+                        }
+                    }
+                    Err(phase) => {
+                        let timeouts = &self.gateway.metrics.timeouts;
+                        if phase == Phase::Head { &timeouts.header } else { &timeouts.idle }.inc();
+                        return End::Overdue(phase);
+                    }
+                },
+                () = &mut ending, if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                    alarm.as_mut().reset(Instant::now() + GOODBYE);
                 }
-            },
-            () = &mut ending, if !is_ending => {
-                is_ending = true;
-                connection.as_mut().graceful_shutdown();
             }
         }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Between requests.
-    Idle,
-    /// Bytes of a head have come.
-    Head,
-    /// A request is being served.
-    Serving,
-}
-
-/// What a connection is doing, and since when. Kept aside instead of arming a timer for each phase of each request: one
-/// alarm a connection looks at it now and then.
-struct Activity {
-    start: Instant,
-    /// Milliseconds since `start`, shifted by two bits for the phase.
-    state: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Activity {
-        Activity { start: Instant::now(), state: AtomicU64::new(0) }
-    }
-
-    fn set(&self, phase: Phase) {
-        let since_ms = self.start.elapsed().as_millis() as u64;
-        self.state.store(since_ms << 2 | phase as u64, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> (Phase, Instant) {
-        let state = self.state.load(Ordering::Relaxed);
-        let phase = [Phase::Idle, Phase::Head, Phase::Serving][(state & 3) as usize];
-        (phase, self.start + Duration::from_millis(state >> 2))
-    }
-
-    /// When to look again, or what has taken too long.
-    fn overdue(&self, timeouts: Timeouts) -> Result<Instant, Phase> {
-        let now = Instant::now();
-        let (phase, since) = self.get();
-        let until = match phase {
-            Phase::Idle => since + timeouts.idle,
-            Phase::Head => since + timeouts.header,
-            Phase::Serving => return Ok(now + timeouts.header),
-        };
-        // Never later than a head that begins right now could be overdue.
-        if until > now { Ok(until.min(now + timeouts.header)) } else { Err(phase) }
-    }
-}
-
-/// The socket, with an eye on the first byte of each head.
-struct Watched<'a> {
-    io: TokioIo<TcpStream>,
-    activity: &'a Activity,
-}
-
-impl Read for Watched<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        to: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(context, to);
-        if read.is_ready() && self.activity.get().0 == Phase::Idle {
-            self.activity.set(Phase::Head);
-        }
-        read
-    }
-}
-
-impl Write for Watched<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        from: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, from)
     }
 }

@@ -21,7 +21,10 @@ fn each_phase_of_a_connection_has_its_timeout() {
     body.send(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n[");
     let mut idle = gateway.connect();
     assert_eq!(idle.post(event("u", 1)).status, 200);
-    assert!(silent.is_closed() && head.is_closed() && idle.is_closed());
+    assert!(silent.is_closed() && idle.is_closed());
+    let reply = head.reply();
+    assert_eq!((reply.status, reply.code().as_deref()), (408, Some("head_timeout")));
+    assert!(head.is_closed());
     let reply = body.reply();
     assert_eq!((reply.status, reply.code().as_deref()), (408, Some("body_timeout")));
     for (phase, count) in [("idle", 2), ("header", 1), ("body", 1)] {
@@ -29,6 +32,54 @@ fn each_phase_of_a_connection_has_its_timeout() {
         assert_eq!(gateway.metric(&metric), count, "{phase}");
     }
     gateway.check_ledger();
+    gateway.stop();
+}
+
+#[test]
+fn a_body_may_be_slow_but_not_silent() {
+    let (_dir, journal) = journal(1);
+    let gateway =
+        Gateway::start(Log::journal(journal), |settings| settings.body_silence_timeout = Duration::from_millis(500));
+    let mut slow = gateway.connect();
+    let whole = request("", event("u", 1).as_bytes());
+    let (first, rest) = whole.split_at(whole.len() - 15);
+    slow.send(first);
+    for byte in rest {
+        slow.send(&[*byte]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(slow.reply().status, 200);
+    let mut silent = gateway.connect();
+    silent.send(first);
+    assert_eq!(silent.reply().code().as_deref(), Some("body_timeout"));
+    gateway.stop();
+}
+
+#[test]
+fn an_old_connection_ends_between_two_requests() {
+    let (_dir, journal) = journal(1);
+    let gateway = Gateway::start(Log::journal(journal), |settings| {
+        settings.header_timeout = Duration::from_millis(50);
+        settings.connection_age_max = Duration::from_millis(300);
+    });
+    let mut client = gateway.connect();
+    assert_eq!(client.post(event("u", 1)).status, 200);
+    assert!(client.is_closed());
+    assert_eq!(gateway.metric(r#"gateway_timeouts_total{phase="idle"}"#), 0);
+    gateway.stop();
+}
+
+#[test]
+fn one_address_has_a_cap_of_its_own() {
+    let (_dir, journal) = journal(1);
+    let gateway = Gateway::start(Log::journal(journal), |settings| settings.connections_per_address_max = 1);
+    let mut first = gateway.connect();
+    assert_eq!(first.post(event("u", 1)).status, 200);
+    assert_eq!(gateway.connect().reply().code().as_deref(), Some("overloaded"));
+    assert_eq!(gateway.metric("gateway_connections_refused_total"), 1);
+    drop(first);
+    until("there is room again", || gateway.metric("gateway_connections") == 0);
+    assert_eq!(gateway.post(event("u", 2)).status, 200);
     gateway.stop();
 }
 

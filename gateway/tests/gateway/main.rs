@@ -17,6 +17,8 @@ mod drain;
 mod encodings;
 /// A gateway to test, and a client that speaks raw bytes.
 mod harness;
+/// HTTP/2: many requests on a connection, its end, its abuse.
+mod http2;
 /// Each user's order and place, read back from Kafka.
 mod order;
 /// Kafka goes and comes back.
@@ -29,5 +31,9 @@ mod registry;
 mod resend;
 /// What Segment's SDKs and their kin send.
 mod segment;
+/// Requests of which the end can be read in two ways.
+mod smuggling;
+/// Encryption, and certificates that change.
+mod tls;
 /// Topics beside the main one.
 mod topics;
