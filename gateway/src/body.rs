@@ -26,6 +26,9 @@ use crate::{
     rejection::{Code, Rejection},
 };
 
+/// Room made for a body at first, if it is not announced to be smaller.
+const ROOM_BYTES: usize = 64 << 10;
+
 /// Caps on one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyBound {
@@ -114,7 +117,11 @@ async fn collect<B: Body<Data = Bytes, Error: Error> + Unpin>(
         if whole.is_empty() && bytes == announced && bytes > 0 {
             return Ok(data);
         }
-        whole.reserve_exact(announced.saturating_sub(whole.len()));
+        if whole.capacity() < bytes {
+            // Room for what has come, and for as much again at most: what is announced may never come.
+            let rest = announced.saturating_sub(whole.len());
+            whole.reserve_exact(rest.min(bytes.max(ROOM_BYTES)));
+        }
         whole.extend_from_slice(&data);
     }
 }

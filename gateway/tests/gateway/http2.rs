@@ -175,6 +175,26 @@ impl Raw {
         }
     }
 
+    /// The same frame many times.
+    pub(crate) fn repeat(&mut self, times: usize, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let batch = frame(kind, flags, stream, payload).repeat(100);
+        for _ in 0..times.div_ceil(100) {
+            if !self.is_cut_off {
+                self.send(&batch);
+            }
+        }
+    }
+
+    /// How the connection ended, or that the gateway stopped reading.
+    pub(crate) fn end(mut self) -> String {
+        self.stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+        let cut_off = if self.is_cut_off { "not read to the end, " } else { "" };
+        match self.goes_away() {
+            Some(code) => format!("{cut_off}GOAWAY {code}"),
+            None => format!("{cut_off}no GOAWAY"),
+        }
+    }
+
     /// Reads to the end; the error code of GOAWAY, if there was one.
     pub(crate) fn goes_away(&mut self) -> Option<u32> {
         let mut bytes = Vec::new();

@@ -17,6 +17,8 @@ mod drain;
 mod encodings;
 /// A gateway to test, and a client that speaks raw bytes.
 mod harness;
+/// What attacks cost, with the memory of the real process.
+mod hostile;
 /// HTTP/2: many requests on a connection, its end, its abuse.
 mod http2;
 /// Each user's order and place, read back from Kafka.
