@@ -5,7 +5,7 @@
 
 mod access;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,7 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     pub dead_letters: DeadLetterSettings,
     pub schema: SchemaSettings,
+    pub spool: SpoolSettings,
     pub admin: AdminSettings,
 }
 
@@ -158,6 +159,21 @@ pub struct DeadLetterSettings {
     pub raw_bytes_max: usize,
 }
 
+/// `[spool]`: where events wait while Kafka is down or slow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolSettings {
+    /// Acknowledge events that are on local disk when Kafka does not take them.
+    pub enabled: bool,
+    /// Folder of this gateway alone.
+    pub dir: PathBuf,
+    /// Events that wait for Kafka; above it requests are refused.
+    pub bytes_max: u64,
+    /// How long a record may wait for Kafka before new ones go to the spool.
+    #[serde(with = "humantime_serde")]
+    pub after: Duration,
+}
+
 /// `[admin]`: health and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -188,6 +204,11 @@ pub enum ConfigError {
     NoNetwork { text: String },
     #[error("{section} {problem}")]
     Access { section: String, problem: String },
+    #[error(
+        "spool.after ({after}) must be at most half of gateway.request_timeout ({request}), or requests would end before \
+         the spool begins: shorten the one or lengthen the other"
+    )]
+    SpoolTooLate { after: humantime::Duration, request: humantime::Duration },
     #[error("{key} is {value}: {rule}")]
     OutOfRange { key: &'static str, value: u64, rule: &'static str },
     #[error("{key} is empty: {rule}")]
@@ -271,6 +292,17 @@ impl DeadLetterSettings {
     }
 }
 
+impl Default for SpoolSettings {
+    fn default() -> SpoolSettings {
+        SpoolSettings {
+            enabled: false,
+            dir: PathBuf::from("./footfall-spool"),
+            bytes_max: 4 << 30,
+            after: Duration::from_secs(1),
+        }
+    }
+}
+
 impl Default for AdminSettings {
     fn default() -> AdminSettings {
         AdminSettings { listen: "127.0.0.1:8081".to_owned() }
@@ -299,6 +331,7 @@ impl Settings {
         check_routes(&self.routes)?;
         self.check_dead_letters()?;
         self.schema.registry.as_ref().map_or(Ok(()), registry::Settings::check)?;
+        self.spool.check(self.gateway.request_timeout)?;
         Ok(())
     }
 }
@@ -396,6 +429,15 @@ impl TlsSettings {
     }
 }
 
+impl SpoolSettings {
+    fn check(&self, request_timeout: Duration) -> Result<(), ConfigError> {
+        if self.enabled && 2 * self.after > request_timeout {
+            return Err(ConfigError::SpoolTooLate { after: self.after.into(), request: request_timeout.into() });
+        }
+        Ok(())
+    }
+}
+
 impl KafkaSettings {
     fn check(&self) -> Result<(), ConfigError> {
         range("kafka.partitions", self.partitions.max(0) as u64, 1..=100_000, "choose 1 to 100000")?;
@@ -468,6 +510,10 @@ mod tests {
         check(|s| s.gateway.tls.cert = "cert.pem".to_owned(), &["gateway.tls.key"]);
         check(|s| s.gateway.tls.key = "key.pem".to_owned(), &["gateway.tls.cert"]);
         check(|s| s.gateway.tls.reload_interval = Duration::ZERO, &["gateway.tls.reload_interval"]);
+        check(
+            |s| (s.spool.enabled, s.spool.after) = (true, Duration::from_secs(6)),
+            &["spool.after (6s)", "gateway.request_timeout (10s)"],
+        );
         let route = |kind: Option<&str>, topic: &str| RouteSettings {
             source: None,
             kind: kind.map(str::to_owned),

@@ -7,9 +7,12 @@
 use std::time::Duration;
 
 use operator::{Condition, Failure, Health};
-use prometheus_client::metrics::gauge::Gauge;
 
-use crate::log::{Availability, Log};
+use crate::{
+    Metrics,
+    arrival::Clock,
+    log::{Availability, Log},
+};
 
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -35,12 +38,16 @@ impl Readiness {
         self.open.set(false, "draining");
     }
 
-    /// Keeps the log's condition and its queue's gauge true. Ends only when the log is lost for this process.
-    pub(crate) async fn watch(&self, log: &Log, queue_records: &Gauge) -> Failure {
+    /// Keeps the log's condition and the gauges of its queue and its spool true. Ends only when the log is lost for this process.
+    pub(crate) async fn watch(&self, log: &Log, clock: &Clock, metrics: &Metrics) -> Failure {
         let mut ticks = tokio::time::interval(PERIOD);
         loop {
             ticks.tick().await;
-            queue_records.set(i64::try_from(log.queue_records()).unwrap_or(i64::MAX));
+            metrics.log_queue_records.set(i64::try_from(log.queue_records()).unwrap_or(i64::MAX));
+            if let Some(spool) = log.spool_stats(clock.now_us()) {
+                metrics.spool.show(&spool);
+                self.log.note(spool.failure.or(spool.spooling).map(|why| format!("spooling: {why}")));
+            }
             match log.availability() {
                 Availability::Up => self.log.set(true, ""),
                 Availability::Down(reason) => self.log.set(false, reason),

@@ -170,12 +170,13 @@ struct Taken {
 impl Taken {
     /// Waits for the log's word on every record.
     async fn judged(self, gateway: &Gateway, entry: &Entry<'_>) -> Judgement {
-        let mut rejected = self.rejected;
+        let (mut rejected, mut durability) = (self.rejected, None);
         if let Some(sent) = self.sent {
             let deadline = entry.since() + gateway.request_timeout;
             let waiting = gateway.load_shed.await_acknowledgement(self.since);
             let delivery = sent.delivered(deadline.into()).await;
             drop(waiting);
+            durability = delivery.durability;
             if delivery.timed_out {
                 gateway.metrics.timeouts.delivery.inc();
             }
@@ -187,7 +188,7 @@ impl Taken {
             }
         }
         let accepted = self.events - u32::try_from(rejected.len()).expect("at most one rejection for each event");
-        Judgement { accepted, rejected, durability: gateway.log.durability() }
+        Judgement { accepted, rejected, durability }
     }
 }
 

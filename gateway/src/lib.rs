@@ -173,7 +173,7 @@ pub async fn run(
     let ended = tokio::select! {
         () = server::accept(&gateway, &settings.gateway, listener, tls, &tasks) => Ok(()),
         () = policy::keep(&gateway, reload.as_ref()) => unreachable!("the policy is kept for ever"),
-        lost = readiness.watch(&gateway.log, &gateway.metrics.log_queue_records) => Err(lost),
+        lost = readiness.watch(&gateway.log, &gateway.clock, &gateway.metrics) => Err(lost),
     };
     readiness.draining();
     gateway.shutdown.cancel();

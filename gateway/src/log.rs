@@ -12,11 +12,11 @@ pub mod kafka;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::kafka::DeadLetters;
-pub use self::kafka::KafkaError;
+pub use self::kafka::{KafkaError, SpoolError};
 use self::{journal::JournalLog, kafka::KafkaLog};
 use crate::{
     batch::Batch,
-    config::{DeadLetterSettings, KafkaSettings, RouteSettings},
+    config::{DeadLetterSettings, KafkaSettings, RouteSettings, SpoolSettings},
     metrics::Metrics,
     rejection::Code,
     routes::Routes,
@@ -39,17 +39,14 @@ enum Kind {
 /// Records of one request that the log has taken and not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pending: Pending,
+    kafka: Option<(kafka::Pending, Option<Instant>)>,
+    journal: Option<(::journal::Append, &'static str)>,
+    /// Places in the request of what a journal has; everything, if there is no Kafka.
+    in_journal: Option<Vec<u32>>,
     /// The request's records, to tell which of them a failure concerns.
     users: Vec<delivery::User>,
     /// What is known to have failed already, without a word to the log.
     unsent: Vec<Failure>,
-}
-
-#[derive(Debug)]
-enum Pending {
-    Kafka(kafka::Pending),
-    Journal(::journal::Append),
 }
 
 /// A record that was not delivered.
@@ -68,6 +65,24 @@ pub(crate) struct Delivery {
     pub(crate) failures: Vec<Failure>,
     /// Whether the deadline passed before the log's word.
     pub(crate) timed_out: bool,
+    /// Where those that were delivered are durable, if some are not with the broker.
+    pub(crate) durability: Option<&'static str>,
+}
+
+/// The spool of a Kafka log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SpoolStats {
+    /// Records that Kafka has not acknowledged, and their bytes.
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_seconds: f64,
+    /// Since the process began.
+    pub(crate) spooled: u64,
+    pub(crate) drained: u64,
+    /// Why some requests go to the spool at present.
+    pub(crate) spooling: Option<String>,
+    /// Why it takes nothing until a restart.
+    pub(crate) failure: Option<String>,
 }
 
 /// Whether the log takes records at present.
@@ -91,8 +106,21 @@ impl Log {
     /// # Errors
     /// The brokers do not answer, a topic is missing, or a setting is refused.
     pub fn kafka(settings: &KafkaSettings, routes: &[RouteSettings]) -> Result<Log, KafkaError> {
+        Log::kafka_with_spool(settings, routes, &SpoolSettings::default())
+    }
+
+    /// The same, with a spool for the time when Kafka is down or slow, if the settings want one: then Kafka may be down
+    /// now, too.
+    ///
+    /// # Errors
+    /// As [`Log::kafka`], and where the spool's folder cannot be used.
+    pub fn kafka_with_spool(
+        settings: &KafkaSettings,
+        routes: &[RouteSettings],
+        spool: &SpoolSettings,
+    ) -> Result<Log, KafkaError> {
         let routes = Routes::new(&settings.topic, routes);
-        let kind = Kind::Kafka(KafkaLog::connect(settings, routes.topics())?);
+        let kind = Kind::Kafka(KafkaLog::connect(settings, routes.topics(), spool)?);
         Ok(Log { kind, routes, dead_letters: None })
     }
 
@@ -112,7 +140,7 @@ impl Log {
         settings: &DeadLetterSettings,
         metrics: &Metrics,
     ) -> Result<Log, KafkaError> {
-        let dead_letters = DeadLetters::connect(kafka, settings, metrics.dead_letters.clone())?;
+        let dead_letters = DeadLetters::connect(kafka, settings, metrics.dead_letters.clone(), self.has_spool())?;
         Ok(Log { dead_letters, ..self })
     }
 
@@ -124,14 +152,6 @@ impl Log {
     /// Where refused events are kept. The journal keeps none: its only topic is that of the events.
     pub(crate) fn dead_letters(&self) -> Option<&DeadLetters> {
         self.dead_letters.as_ref()
-    }
-
-    /// What the reply says about where events are durable; nothing if it is the broker.
-    pub(crate) fn durability(&self) -> Option<&'static str> {
-        match &self.kind {
-            Kind::Kafka(_) => None,
-            Kind::Journal(_) => Some("journal"),
-        }
     }
 
     /// Cheap: asked for every request.
@@ -162,14 +182,33 @@ impl Log {
         let users = delivery::users(batch);
         match &self.kind {
             Kind::Kafka(log) => {
-                let (pending, unsent) = log.append(batch, received_at_us);
-                Sent { pending: Pending::Kafka(pending), users, unsent }
+                let appended = log.append(batch, received_at_us);
+                let until = appended.patience.map(|patience| Instant::now() + patience);
+                Sent {
+                    kafka: Some((appended.pending, until)),
+                    journal: appended.spooled.map(|append| (append, "spool")),
+                    in_journal: Some(appended.in_spool),
+                    users,
+                    unsent: appended.unsent,
+                }
             }
             Kind::Journal(log) => {
-                let pending = Pending::Journal(log.append(batch, received_at_us));
-                Sent { pending, users, unsent: Vec::new() }
+                let journal = Some((log.append(batch, received_at_us), "journal"));
+                Sent { kafka: None, journal, in_journal: None, users, unsent: Vec::new() }
             }
         }
+    }
+
+    /// `None` where there is no spool.
+    pub(crate) fn spool_stats(&self, now_us: i64) -> Option<SpoolStats> {
+        match &self.kind {
+            Kind::Kafka(log) => log.spool_stats(now_us),
+            Kind::Journal(_) => None,
+        }
+    }
+
+    fn has_spool(&self) -> bool {
+        self.spool_stats(0).is_some()
     }
 
     /// Records handed over and not acknowledged yet.
@@ -184,17 +223,35 @@ impl Log {
 impl Sent {
     /// Waits for the log's word on every record, until `deadline`.
     pub(crate) async fn delivered(self, deadline: Instant) -> Delivery {
-        let Sent { pending, users, unsent: mut failures } = self;
-        let word = match pending {
-            Pending::Kafka(mut pending) => timeout_at(deadline, pending.delivered()).await,
-            Pending::Journal(pending) => timeout_at(deadline, pending).await.map(|it| journal::outcome(it, &users)),
+        let Sent { kafka, journal, in_journal, users, unsent: mut failures } = self;
+        let in_journal = |index| in_journal.as_ref().is_none_or(|in_journal| in_journal.contains(&index));
+        let (mut timed_out, mut durability) = (false, None);
+        // What waits is unknown at the deadline.
+        let mut unknown = |failures: &mut Vec<Failure>, concerned: &dyn Fn(u32) -> bool| {
+            timed_out = true;
+            let known = |index| failures.iter().any(|failure: &Failure| failure.index == index);
+            let open = users.iter().map(|user| user.index).filter(|&index| concerned(index) && !known(index));
+            let open: Vec<_> = open.map(|index| Failure { index, code: Code::DeliveryUnknown }).collect();
+            failures.extend(open);
         };
-        let timed_out = word.is_err();
-        failures.extend(word.unwrap_or_else(|_| {
-            let sent = users.iter().filter(|user| failures.iter().all(|failure| failure.index != user.index));
-            sent.map(|user| Failure { index: user.index, code: Code::DeliveryUnknown }).collect()
-        }));
+        if let Some((append, name)) = journal {
+            match timeout_at(deadline, append).await {
+                Ok(Ok(())) => durability = Some(name),
+                Ok(Err(error)) => {
+                    let code = journal::failure(&error);
+                    let concerned = users.iter().map(|user| user.index).filter(|&index| in_journal(index));
+                    failures.extend(concerned.map(|index| Failure { index, code }));
+                }
+                Err(_) => unknown(&mut failures, &in_journal),
+            }
+        }
+        if let Some((mut pending, until)) = kafka {
+            match timeout_at(until.unwrap_or(deadline).min(deadline), pending.delivered()).await {
+                Ok(failed) => failures.extend(failed),
+                Err(_) => unknown(&mut failures, &|index| !in_journal(index)),
+            }
+        }
         delivery::fail_suffixes(&users, &mut failures);
-        Delivery { failures, timed_out }
+        Delivery { failures, timed_out, durability }
     }
 }

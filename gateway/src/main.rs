@@ -41,7 +41,7 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     let metrics = Metrics::register(&mut registry);
     let (asked, counted) = (settings.clone(), metrics.clone());
     let log = tokio::task::spawn_blocking(move || {
-        let log = Log::kafka(&asked.kafka, &asked.routes)?;
+        let log = Log::kafka_with_spool(&asked.kafka, &asked.routes, &asked.spool)?;
         log.with_dead_letters(&asked.kafka, &asked.dead_letters, &counted)
     });
     let log = log.await.expect("connecting does not panic").map_err(failure)?;

@@ -3,6 +3,8 @@
 //! Responsible for the names, their help and their labels. Promises that every label value comes from a closed list
 //! and stands at 0 from the start. What is counted when is decided in the rooms that count.
 
+use std::sync::atomic::AtomicU64;
+
 use hyper::StatusCode;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -15,7 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::rejection::Code;
+use crate::{log::SpoolStats, rejection::Code};
 
 /// The metrics of one gateway.
 #[derive(Clone, Debug)]
@@ -29,6 +31,7 @@ pub struct Metrics {
     pub(crate) timeouts: Timeouts,
     pub(crate) delivery: Histogram,
     pub(crate) log_queue_records: Gauge,
+    pub(crate) spool: SpoolMetrics,
     pub(crate) shed: Shed,
     pub(crate) limited_addresses: Gauge,
     pub(crate) reloads: Reloads,
@@ -74,6 +77,18 @@ pub(crate) struct Timeouts {
     pub(crate) header: Counter,
     pub(crate) body: Counter,
     pub(crate) delivery: Counter,
+}
+
+/// The spool, as it is and since the process began.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpoolMetrics {
+    records: Gauge,
+    bytes: Gauge,
+    oldest: Gauge<f64, AtomicU64>,
+    spooling: Gauge,
+    failed: Gauge,
+    spooled: Counter,
+    drained: Counter,
 }
 
 /// What became of dead letters.
@@ -159,6 +174,7 @@ impl Metrics {
             timeouts: Timeouts::register(registry),
             delivery: Seconds.new_metric(),
             log_queue_records: Gauge::default(),
+            spool: SpoolMetrics::register(registry),
             shed: Shed::register(registry),
             limited_addresses: Gauge::default(),
             reloads: Reloads::register(registry),
@@ -302,6 +318,32 @@ impl Reloads {
         let (applied, refused) = (of("applied"), of("refused"));
         registry.register("config_reloads", "Changes of the configuration while running", reloads.clone());
         Reloads { applied, refused }
+    }
+}
+
+impl SpoolMetrics {
+    fn register(registry: &mut Registry) -> SpoolMetrics {
+        let metrics = SpoolMetrics::default();
+        let SpoolMetrics { records, bytes, oldest, spooling, failed, spooled, drained } = metrics.clone();
+        registry.register("spool_records", "Records in the spool that Kafka has not acknowledged", records);
+        registry.register_with_unit("spool", "Bytes of those records", Unit::Bytes, bytes);
+        registry.register_with_unit("spool_oldest", "Age of the oldest of those records", Unit::Seconds, oldest);
+        registry.register("spooling", "1 while requests go to the spool", spooling);
+        registry.register("spool_failed", "1 after a failed write or fsync of the spool", failed);
+        registry.register("spooled", "Records that went to the spool", spooled);
+        registry.register("drained", "Spooled records that Kafka has acknowledged", drained);
+        metrics
+    }
+
+    pub(crate) fn show(&self, stats: &SpoolStats) {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.records.set(gauge(stats.records));
+        self.bytes.set(gauge(stats.bytes));
+        self.oldest.set(stats.oldest_seconds);
+        self.spooling.set(stats.spooling.is_some().into());
+        self.failed.set(stats.failure.is_some().into());
+        self.spooled.inc_by(stats.spooled - self.spooled.get());
+        self.drained.inc_by(stats.drained - self.drained.get());
     }
 }
 

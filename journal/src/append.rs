@@ -71,6 +71,12 @@ impl Journal {
 }
 
 impl Append {
+    /// Whether the request was refused already: nothing of it was queued, and nothing of it will be in the journal.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.state, State::Ready(Err(_)))
+    }
+
     /// Blocks until the request is durable; for threads outside a runtime.
     ///
     /// # Errors

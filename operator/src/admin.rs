@@ -156,7 +156,11 @@ async fn route(admin: &Admin, path: &str) -> Reply {
 fn readiness(health: &Health) -> Reply {
     let reasons = health.ready().err().unwrap_or_default();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let mut body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let notes = health.notes();
+    if !notes.is_empty() {
+        body["notes"] = notes.into();
+    }
     reply(status, "application/json", body.to_string())
 }
 

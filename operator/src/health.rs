@@ -22,6 +22,8 @@ struct State {
     name: &'static str,
     /// Why not, where it does not hold.
     lacking: Option<String>,
+    /// What is worth knowing although it holds.
+    note: Option<String>,
 }
 
 /// The reason of a condition that has not held yet.
@@ -33,7 +35,7 @@ impl Health {
     pub fn register(&self, name: &'static str) -> Condition {
         let mut conditions = self.lock();
         let index = conditions.iter().position(|state| state.name == name).unwrap_or_else(|| {
-            conditions.push(State { name, lacking: Some(STARTING.to_owned()) });
+            conditions.push(State { name, lacking: Some(STARTING.to_owned()), note: None });
             conditions.len() - 1
         });
         Condition { health: self.clone(), index }
@@ -50,6 +52,13 @@ impl Health {
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
+    /// `name: note` of every condition that has one.
+    pub fn notes(&self) -> Vec<String> {
+        let conditions = self.lock();
+        let noted = conditions.iter().filter_map(|state| Some((state.name, state.note.as_ref()?)));
+        noted.map(|(name, note)| format!("{name}: {note}")).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<State>> {
         self.conditions.lock().expect("no holder of this lock panics")
     }
@@ -59,6 +68,11 @@ impl Condition {
     /// Does it hold?
     pub fn holds(&self) -> bool {
         self.health.lock()[self.index].lacking.is_none()
+    }
+
+    /// Says what an operator should know although the condition may hold; `None` takes it back.
+    pub fn note(&self, note: Option<String>) {
+        self.health.lock()[self.index].note = note;
     }
 
     /// Says whether the condition holds, and why not. The change is logged, not the repetition, so it may be called often.
@@ -104,6 +118,10 @@ mod tests {
         assert_eq!(health.ready(), Err(vec!["lake: no space left".to_owned()]));
         lake.set(true, "");
         assert_eq!(health.clone().ready(), Ok(()));
+        log.note(Some("spooling".to_owned()));
+        assert_eq!((health.ready(), health.notes()), (Ok(()), vec!["log: spooling".to_owned()]));
+        log.note(None);
+        assert!(health.notes().is_empty());
         health.register("log").set(false, "draining");
         assert_eq!(health.ready(), Err(vec!["log: draining".to_owned()]));
     }

@@ -5,7 +5,7 @@
 
 use journal::{AppendError, Journal};
 
-use super::{Availability, Failure, delivery::User};
+use super::Availability;
 use crate::{batch::Batch, rejection::Code};
 
 #[derive(Debug)]
@@ -36,10 +36,9 @@ impl JournalLog {
     }
 }
 
-/// The failures of a request: none, or all of its records.
-pub(super) fn outcome(result: Result<(), AppendError>, users: &[User]) -> Vec<Failure> {
-    let Err(error) = result else { return Vec::new() };
-    let code = match &error {
+/// The code of every record of a request that the journal did not take.
+pub(super) fn failure(error: &AppendError) -> Code {
+    match error {
         AppendError::Full { .. } => Code::Overloaded,
         AppendError::TooLarge { .. } => Code::BodyTooLarge,
         AppendError::NoPartition { .. } | AppendError::Failed { .. } => Code::LogUnavailable,
@@ -47,6 +46,5 @@ pub(super) fn outcome(result: Result<(), AppendError>, users: &[User]) -> Vec<Fa
             tracing::error!(%error, "a request may or may not be in the journal");
             Code::DeliveryUnknown
         }
-    };
-    users.iter().map(|user| Failure { index: user.index, code }).collect()
+    }
 }

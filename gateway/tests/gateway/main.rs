@@ -35,6 +35,8 @@ mod resend;
 mod segment;
 /// Requests of which the end can be read in two ways.
 mod smuggling;
+/// Kafka goes, and the spool takes its place.
+mod spool;
 /// Encryption, and certificates that change.
 mod tls;
 /// Topics beside the main one.

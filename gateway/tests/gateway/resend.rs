@@ -5,7 +5,10 @@
 use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,8 +33,27 @@ pub(crate) struct Taken {
     pub(crate) events: AtomicUsize,
     /// Batches sent again.
     pub(crate) repeated: AtomicUsize,
+    /// Events that were sent more than once.
+    resent: Mutex<HashSet<String>>,
     /// Answers that said `"durability":"spool"`.
     pub(crate) spooled: AtomicUsize,
+}
+
+impl Taken {
+    /// A record may repeat an event only where a client sent that again.
+    #[track_caller]
+    pub(crate) fn check_repeats(&self, found: &[Found]) {
+        let (resent, mut seen) = (self.resent.lock().unwrap(), HashSet::new());
+        let again: Vec<_> = found.iter().map(|record| &record.event_id).filter(|id| !seen.insert(*id)).collect();
+        let unasked: Vec<_> = again.iter().filter(|id| !resent.contains(**id)).collect();
+        assert!(
+            unasked.is_empty(),
+            "{} of {} repeats were sent once: {:?}",
+            unasked.len(),
+            again.len(),
+            &unasked[..4.min(unasked.len())]
+        );
+    }
 }
 
 /// Sends batches of three users of its own until told to stop, each batch again until it is taken whole.
@@ -51,6 +73,7 @@ fn send_as<'a>(
     let mut next = 0;
     while !stop.load(Ordering::Relaxed) {
         let events: Vec<String> = (next..next + size).map(named).collect();
+        let ids: Vec<String> = (next..next + size).map(|n| format!("c{number}u{}-{n}", n % 3)).collect();
         loop {
             let reply = Client::try_connect(address).and_then(|mut client| client.try_post(array(&events)));
             if let Some(reply) = reply.filter(|reply| reply.status == 200) {
@@ -59,6 +82,7 @@ fn send_as<'a>(
                 break;
             }
             taken.repeated.fetch_add(1, Ordering::Relaxed);
+            taken.resent.lock().unwrap().extend(ids.iter().cloned());
             std::thread::sleep(Duration::from_millis(50));
         }
         taken.events.fetch_add(size, Ordering::Relaxed);

@@ -14,10 +14,11 @@ use rdkafka::{
     producer::{BaseProducer, ProducerContext},
 };
 
+use super::SpoolError;
 use crate::config::KafkaSettings;
 
 /// For each question to the brokers.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// For the one question that has an answer of its own where none comes.
 const CONFIG_PATIENCE: Duration = Duration::from_secs(3);
@@ -57,7 +58,7 @@ const PRODUCER_KEYS: [&str; 9] = [
 const RECORD_OVERHEAD_BYTES: usize = 1024;
 
 /// Kafka's default for the largest record batch of a topic.
-const BATCH_BYTES_DEFAULT: usize = 1_000_000;
+pub(super) const BATCH_BYTES_DEFAULT: usize = 1_000_000;
 
 /// Why Kafka cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,8 @@ pub enum KafkaError {
     TopicBroken { topic: String, reason: RDKafkaErrorCode },
     #[error("topic {topic} could not be created: {reason}: create it by hand, or allow this client to")]
     TopicNotCreated { topic: String, reason: String },
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     #[error("a thread could not be started: {reason}: raise the limit of threads")]
     Thread { reason: io::Error },
 }
@@ -122,6 +125,7 @@ pub(super) fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, Ka
 
 /// Makes sure that the brokers answer and the topics are there; `topics` begins with the main one.
 pub(super) fn ensure_topics(
+    patience: Duration,
     admin: &AdminClient<DefaultClientContext>,
     settings: &KafkaSettings,
     topics: &[String],
@@ -130,7 +134,7 @@ pub(super) fn ensure_topics(
     // All topics are asked for, since asking for one by name may create it, with the broker's defaults.
     let metadata = admin
         .inner()
-        .fetch_metadata(None, PATIENCE)
+        .fetch_metadata(None, patience)
         .map_err(|reason| KafkaError::Unreachable { brokers: brokers.clone(), reason })?;
     let mut main_partitions = None;
     for topic in topics {
@@ -215,6 +219,21 @@ pub(super) fn producer<C: ProducerContext>(
     let mut config = config.clone();
     config.set("batch.size", batch_bytes_max.min(BATCH_BYTES_DEFAULT).to_string());
     config.create_with_context(context).map_err(KafkaError::setting)
+}
+
+/// The configuration of a reader beside the producer `config`.
+pub(super) fn reader_config(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    for key in PRODUCER_KEYS {
+        config.remove(key);
+    }
+    config
+        .set("group.id", "footfall-gateway-spool")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_uncommitted");
+    config
 }
 
 /// A client for questions and for making topics.

@@ -20,7 +20,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
 };
 
-use super::{KafkaError, NAP, boot};
+use super::{CHECK_PATIENCE, KafkaError, NAP, boot};
 use crate::{
     config::{DeadLetterSettings, KafkaSettings},
     metrics::DeadLetterMetrics,
@@ -53,6 +53,7 @@ impl DeadLetters {
         kafka: &KafkaSettings,
         settings: &DeadLetterSettings,
         metrics: DeadLetterMetrics,
+        may_be_down: bool,
     ) -> Result<Option<DeadLetters>, KafkaError> {
         if !settings.enabled {
             return Ok(None);
@@ -67,9 +68,10 @@ impl DeadLetters {
             .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX);
         let producer: BaseProducer<Reports> =
             config.create_with_context(Reports(metrics)).map_err(KafkaError::setting)?;
+        let patience = if may_be_down { CHECK_PATIENCE } else { boot::PATIENCE };
         // In one partition they stand in the order in which they were refused.
         let made_with = KafkaSettings { partitions: 1, ..kafka.clone() };
-        match boot::ensure_topics(&boot::admin(&config)?, &made_with, std::slice::from_ref(&topic)) {
+        match boot::ensure_topics(patience, &boot::admin(&config)?, &made_with, std::slice::from_ref(&topic)) {
             Err(KafkaError::TopicMissing { .. }) if settings.topic.is_none() => {
                 tracing::warn!(
                     topic,
@@ -78,6 +80,8 @@ impl DeadLetters {
                 );
                 return Ok(None);
             }
+            // Events go on into the spool then; that letters are lost meanwhile is counted.
+            Err(KafkaError::Unreachable { .. }) if may_be_down => {}
             ensured => ensured?,
         }
         let shared = Arc::new(Shared { producer, topic, ending: AtomicBool::new(false) });

@@ -65,6 +65,11 @@ impl Link {
         self.suspect();
     }
 
+    /// Kafka cannot be used, whoever has found out.
+    pub(super) fn down(&self, reason: String) {
+        self.set(Availability::Down(reason));
+    }
+
     /// There will be no other producer.
     pub(super) fn lost(&self, reason: String) {
         self.set(Availability::Lost(reason));

@@ -10,13 +10,19 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Message,
     config::RDKafkaLogLevel,
     error::KafkaError as Error,
     producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig},
 };
 
-use super::{KafkaError, boot, link::Link, ticket::Tickets};
+use super::{
+    KafkaError,
+    acks::{self, Acks},
+    boot,
+    link::Link,
+    ticket::Tickets,
+};
 use crate::rejection::Code;
 
 pub(super) type Producer = BaseProducer<Feedback>;
@@ -30,6 +36,7 @@ const LAST_REPORTS: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) tickets: Tickets,
+    pub(super) acks: Acks,
     pub(super) link: Link,
 }
 
@@ -75,6 +82,12 @@ impl ProducerContext for Feedback {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        if acks::is_drained(opaque) {
+            return match result {
+                Ok(record) => self.0.acks.acknowledged(opaque, record.topic(), record.partition(), record.offset()),
+                Err((error, _)) => self.0.acks.failed(opaque, error.to_string()),
+            };
+        }
         let code = match result {
             Ok(_) => None,
             Err((error, _)) => {
