@@ -11,6 +11,10 @@ mod avro;
 mod body;
 /// The text fields of an event by wire name.
 mod fields;
+/// Where a request says that it comes from.
+mod forwarded;
+/// Write keys in the places where clients put them.
+mod key;
 /// The native dialect's bodies.
 mod native;
 /// The pixel's queries.
@@ -34,7 +38,9 @@ pub struct Target {
 }
 
 /// All of them, in the order of a request's path.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
+    Target { name: "key", run: key::run },
+    Target { name: "forwarded", run: forwarded::run },
     Target { name: "body", run: body::run },
     Target { name: "native", run: native::run },
     Target { name: "segment", run: segment::run },

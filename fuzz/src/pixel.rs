@@ -3,14 +3,19 @@
 use gateway::stage::Language;
 use serde_json::Value;
 
-use crate::taken::{assert_same, fates, is_json, is_too_deep, take};
+use crate::taken::{assert_same, fates, is_json, is_too_deep, take, trim};
 
-/// An input is a query.
+/// An input is a query; HTTP lets in only UTF-8.
 pub(crate) fn run(query: &[u8]) {
+    if str::from_utf8(query).is_err() {
+        return;
+    }
     let members: Vec<_> = parameters(query).into_iter().filter(|(key, _)| key != "writeKey").collect();
     let texts = members.iter().map(|(key, value)| {
-        let is_object = key == "properties" && is_json(value) && !is_too_deep(value);
-        format!("{}:{}", Value::from(&**key), if is_object { value.clone() } else { Value::from(&**value).to_string() })
+        let document = trim(value.strip_prefix('\u{feff}').unwrap_or(value));
+        let is_document = key == "properties" && is_json(document) && !is_too_deep(document);
+        let text = if is_document { document.to_owned() } else { Value::from(&**value).to_string() };
+        format!("{}:{text}", Value::from(&**key))
     });
     let json = format!("{{{}}}", texts.collect::<Vec<_>>().join(","));
     let taken = take(Language::Pixel, query);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event::{Event, decode, encode, validate};
 use gateway::{
     rejection::Code,
-    stage::{Language, Stage, Taken},
+    stage::{self, Language, Stage, Taken},
 };
 use serde_json::value::RawValue;
 
@@ -28,6 +28,7 @@ pub(crate) fn take(language: Language, told: &[u8]) -> Result<Taken, Code> {
     match (&first, &again) {
         (Ok(first), Ok(again)) => {
             assert_same(first, again, "taken otherwise the second time");
+            assert_eq!(stage::told(language, told), first.events as usize, "events found again");
             let just = stage.judge(language, told, RECEIVED_AT_US, first.events);
             assert_eq!(just.map(|taken| taken.events), Ok(first.events), "as many events as allowed");
             let full = stage.judge(language, told, RECEIVED_AT_US, first.events - 1);

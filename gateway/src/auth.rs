@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 use hyper::{HeaderMap, header::ORIGIN};
 
 pub(crate) use self::{
-    key::{is_masked, of_body, of_head},
+    key::{Found, is_masked, of_body, of_head},
     origin::{OriginPattern, Origins},
 };
 use crate::{

@@ -15,7 +15,7 @@ mod told;
 
 use sonic_rs::JsonType;
 
-pub(crate) use self::{raw::Raw, text::Text, told::events as told_events};
+pub(crate) use self::{nesting::too_deep, raw::Raw, text::Text, told::events as told_events};
 use crate::{batch::Intake, rejection::Rejection};
 
 /// Which language a request speaks; its route says so.

@@ -4,8 +4,11 @@
 //! `fuzz` hold each parser against another one, without an HTTP connection and a log around them.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     convert::Infallible,
+    net::IpAddr,
+    ops::ControlFlow,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,16 +19,18 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap,
     body::{Body, Frame, SizeHint},
-    header::{CONTENT_ENCODING, HeaderValue},
+    header::{CONTENT_ENCODING, HeaderName, HeaderValue},
 };
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
 use crate::{
+    arrival::TrustedProxies,
+    auth::{self, Found},
     batch::{Batch, Bound, Origin},
     body::{self, BodyBound, Patience},
     config::IpPolicy,
-    dialect::{Call, Dialect},
+    dialect::{Call, Dialect, told_events},
     load_shed::LoadShed,
     metrics::Shed,
     rejection::Code,
@@ -45,6 +50,17 @@ pub struct Taken {
     pub records: Vec<(u32, Vec<u8>, Vec<u8>)>,
     /// Position of each other event, and why.
     pub rejected: Vec<(u32, Code)>,
+}
+
+/// How many events a request holds, found again for their dead letters.
+#[must_use]
+pub fn told(language: Language, told: &[u8]) -> usize {
+    let mut events = 0;
+    told_events(language.dialect(), told, |_| {
+        events += 1;
+        ControlFlow::Continue(())
+    });
+    events
 }
 
 /// The dialects by name.
@@ -167,4 +183,45 @@ impl Body for Pieces {
         let bytes = self.pieces.iter().map(|piece| piece.len() as u64).sum();
         if self.announced { SizeHint::with_exact(bytes) } else { SizeHint::default() }
     }
+}
+
+/// Looks for a write key in the head of a request, with the names and values of its headers. `None`: there is none;
+/// `Some(None)`: there is one, but not one of `keys`.
+#[must_use]
+pub fn key_of_head<'k>(
+    headers: &[(&'static str, &[u8])],
+    query: Option<&str>,
+    keys: &[&'k str],
+) -> Option<Option<&'k str>> {
+    match auth::of_head(&header_map(headers), query, |key| keys.iter().find(|known| **known == key).copied()) {
+        Found::Known(key) => Some(Some(key)),
+        Found::Unknown => Some(None),
+        Found::Missing => None,
+    }
+}
+
+/// Looks for a write key in a body.
+#[must_use]
+pub fn key_of_body(body: &[u8]) -> Option<String> {
+    auth::of_body(body).map(Cow::into_owned)
+}
+
+/// The address of the client that a request came from, by the values of `X-Forwarded-For`. `None` if one of the networks
+/// is none.
+#[must_use]
+pub fn client_address(trusted: &[String], peer: IpAddr, forwarded: &[&[u8]]) -> Option<IpAddr> {
+    let headers: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();
+    Some(TrustedProxies::parse(trusted).ok()?.client(peer, &header_map(&headers)))
+}
+
+/// Without what can be no header's value: HTTP would not have let it in.
+fn header_map(headers: &[(&'static str, &[u8])]) -> HeaderMap {
+    let valid = |(name, value): &(&'static str, &[u8])| {
+        Some((HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?))
+    };
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter().filter_map(valid) {
+        map.append(name, value);
+    }
+    map
 }

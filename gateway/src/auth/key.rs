@@ -15,6 +15,8 @@ use hyper::{HeaderMap, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 use sonic_rs::JsonValueTrait;
 
+use crate::dialect::too_deep;
+
 /// A key in the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found<T> {
@@ -78,8 +80,12 @@ fn of_query(query: &str) -> Option<Cow<'_, str>> {
     is_key(&key).then_some(key)
 }
 
-/// The `writeKey` on top of a JSON object.
+/// The `writeKey` on top of a JSON object. A body that no dialect takes for its depth is not looked into: looking goes
+/// as deep as the body does.
 pub(crate) fn of_body(body: &[u8]) -> Option<Cow<'_, str>> {
+    if too_deep(body) {
+        return None;
+    }
     let value = sonic_rs::get(body, &["writeKey"]).ok()?;
     let key: Cow<'_, str> = value.as_str()?.to_owned().into();
     is_key(&key).then_some(key)

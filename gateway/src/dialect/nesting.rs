@@ -11,7 +11,7 @@ const DEPTH_MAX: usize = 1024;
 
 /// Whether objects and arrays are nested deeper than [`DEPTH_MAX`] levels. For text that is no valid JSON the answer
 /// may be a false yes, never a false no.
-pub(super) fn too_deep(json: &[u8]) -> bool {
+pub(crate) fn too_deep(json: &[u8]) -> bool {
     // A body with few brackets, which is nearly every body, cannot be deep.
     openings(json) > DEPTH_MAX && depth_exceeds(json, DEPTH_MAX)
 }
