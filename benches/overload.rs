@@ -26,8 +26,8 @@ use benches::{
 
 /// Events of a request.
 const BATCH: usize = 100;
-/// Connections of the closed loop that measures capacity.
-const CONNECTIONS: usize = 64;
+/// Connections of the closed loop that measures capacity: as many as make large batches for the log.
+const CONNECTIONS: usize = 256;
 /// The gateway's own deadline of a request.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How much the gateway may grow between the first third of an overload and the rest.

@@ -9,6 +9,8 @@ use gateway::{
 };
 use serde_json::value::RawValue;
 
+use crate::reference::Object;
+
 /// 2026-01-02T03:04:05.678Z.
 pub(crate) const RECEIVED_AT_US: i64 = 1_767_323_045_678_000;
 
@@ -29,14 +31,21 @@ pub(crate) fn take(language: Language, told: &[u8]) -> Result<Taken, Code> {
         (Ok(first), Ok(again)) => {
             assert_same(first, again, "taken otherwise the second time");
             assert_eq!(stage::told(language, told), first.events as usize, "events found again");
-            let just = stage.judge(language, told, RECEIVED_AT_US, first.events);
-            assert_eq!(just.map(|taken| taken.events), Ok(first.events), "as many events as allowed");
+            let just = stage.judge(language, told, RECEIVED_AT_US, first.events).map(|taken| taken.events);
+            // Of two batches the last one counts, but the first one may be too large.
+            let is_refused_for_another = just == Err(Code::TooManyEvents) && batches(told) > 1;
+            assert!(just == Ok(first.events) || is_refused_for_another, "{just:?}: as many events as allowed");
             let full = stage.judge(language, told, RECEIVED_AT_US, first.events - 1);
             assert_eq!(full.map(|taken| taken.events), Err(Code::TooManyEvents), "one event too many");
         }
         _ => assert_eq!(first.as_ref().err(), again.as_ref().err(), "refused otherwise the second time"),
     }
     first
+}
+
+fn batches(told: &[u8]) -> usize {
+    let members = serde_json::from_slice(told).map(|Object(members)| members).unwrap_or_default();
+    members.iter().filter(|(key, _)| key == "batch").count()
 }
 
 /// Both have the same fates.
