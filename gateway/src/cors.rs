@@ -70,6 +70,14 @@ impl Cors {
     }
 }
 
+/// Completes an answer that is the same for everyone and that caches keep: echoing the origin would have them keep it once
+/// for each site.
+pub(crate) fn complete_public(reply: &mut Reply) {
+    let headers = reply.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+}
+
 impl Preflight {
     fn answer(self, headers: &mut HeaderMap) {
         let vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";

@@ -158,7 +158,7 @@ pub fn check(settings: &config::GatewaySettings) -> Result<(), Failure> {
 /// process (70).
 pub async fn run(
     settings: &Serving,
-    reload: Option<Reload>,
+    mut reload: Option<Reload>,
     log: Log,
     listener: TcpListener,
     metrics: Metrics,
@@ -172,7 +172,7 @@ pub async fn run(
     readiness.open();
     let ended = tokio::select! {
         () = server::accept(&gateway, &settings.gateway, listener, tls, &tasks) => Ok(()),
-        () = policy::keep(&gateway, reload.as_ref()) => unreachable!("the policy is kept for ever"),
+        () = policy::keep(&gateway, reload.as_mut()) => unreachable!("the policy is kept for ever"),
         lost = readiness.watch(&gateway.log, &gateway.clock, &gateway.metrics) => Err(lost),
     };
     readiness.draining();

@@ -34,6 +34,10 @@ fn start() -> Result<(), Failure> {
 
 async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     let shutdown = shutdown::on_signal();
+    let reload = Reload::new(args.common.config.clone(), move || {
+        let settings = args.settings()?;
+        Ok((settings.serving(), settings))
+    });
     gateway::check(&settings.gateway)?;
     let listener = operator::bind(settings.gateway.listen.as_str())?;
     let admin_listener = operator::bind(settings.admin.listen.as_str())?;
@@ -56,10 +60,6 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
     if settings.keys.is_empty() {
         tracing::warn!("no write key is configured, so anyone may send events: add [[keys]]");
     }
-    let reload = Reload::new(args.common.config.clone(), move || {
-        let settings = args.settings()?;
-        Ok((settings.serving(), settings))
-    });
     let ended = gateway::run(&settings.serving(), Some(reload), log, listener, metrics, &health, shutdown).await;
     served.cancel();
     let _ = admin.await;

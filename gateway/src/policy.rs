@@ -102,7 +102,7 @@ impl Source {
 }
 
 /// Keeps the policy small and up to date, for as long as it is polled.
-pub(crate) async fn keep(gateway: &Gateway, reload: Option<&Reload>) {
+pub(crate) async fn keep(gateway: &Gateway, reload: Option<&mut Reload>) {
     match reload {
         Some(reload) => drop(tokio::join!(keep_swept(gateway), reload::follow(gateway, reload))),
         None => keep_swept(gateway).await,

@@ -11,7 +11,7 @@ use hyper::{
 
 use crate::{
     Gateway, body,
-    cors::Cors,
+    cors::{self, Cors},
     dialect::{Call, Dialect},
     ingest::ingest,
     rejection::{Code, Rejection},
@@ -132,7 +132,10 @@ pub(crate) async fn serve(gateway: &Gateway, client: &Client, request: Request<I
     if let Route::Options(allow) | Route::NotAllowed(allow) = route {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     }
-    cors.complete(&mut reply, &policy.origins, code);
+    match route {
+        Route::To(Target::Tag) => cors::complete_public(&mut reply),
+        _ => cors.complete(&mut reply, &policy.origins, code),
+    }
     reply
 }
 

@@ -19,11 +19,13 @@ fn start() -> Result<(), Failure> {
     logging::init(args.common.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::environment(format!("cannot start threads: {error}")))?;
-    let reload = Reload::new(args.common.config.clone(), move || {
-        let settings = read(&args)?;
-        Ok((settings.serving(), settings))
-    });
-    runtime.block_on(pipeline::run(settings, reload))
+    runtime.block_on(async {
+        let reload = Reload::new(args.common.config.clone(), move || {
+            let settings = read(&args)?;
+            Ok((settings.serving(), settings))
+        });
+        pipeline::run(settings, reload).await
+    })
 }
 
 fn read(args: &Args) -> Result<Settings, Failure> {

@@ -193,4 +193,20 @@ mod tests {
     fn debug_does_not_tell_a_key() {
         assert_eq!(format!("{:?}", key("secret", "web")), r#"KeySettings { name: "web", .. }"#);
     }
+
+    #[test]
+    fn the_documented_sample_is_a_configuration() {
+        let page = include_str!("../../../docs/gateway.md");
+        let (_, rest) = page.split_once("```toml\n").expect("a sample");
+        let (sample, _) = rest.split_once("```").expect("its end");
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("gateway.toml");
+        std::fs::write(&file, sample).expect("written");
+        let settings: crate::config::Settings = operator::settings::load(Some(&file), ()).expect("valid settings");
+        settings.check().expect("no contradiction");
+        let names: Vec<&str> = settings.keys.iter().map(|key| key.name.as_str()).collect();
+        assert_eq!(names, ["web", "web", "backend", "newsletter"]);
+        assert_eq!(settings.keys[3].routes, [KeyRoute::Pixel]);
+        assert_eq!(settings.gateway.limits.burst_per_address, Some(10_000));
+    }
 }

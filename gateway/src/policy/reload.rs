@@ -10,7 +10,7 @@ use operator::Failure;
 use serde::Serialize;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 
@@ -24,9 +24,9 @@ const LOOK: Duration = Duration::from_millis(500);
 const RELOADED: [&str; 5] = ["keys", "gateway.limits", "gateway.trusted_proxies", "gateway.ip", "gateway.source"];
 
 /// Where a running gateway gets a new configuration from.
-#[derive(Clone)]
 pub struct Reload {
     file: Option<PathBuf>,
+    hangup: Signal,
     read: Arc<dyn Fn() -> Result<Settings, Failure> + Send + Sync>,
 }
 
@@ -37,7 +37,8 @@ struct Settings {
 }
 
 impl Reload {
-    /// `file` is watched; `read` gives all settings of the binary anew, checked, and those that serve requests.
+    /// `file` is watched; `read` gives all settings of the binary anew, checked, and those that serve requests. Call it
+    /// inside a runtime and early: a SIGHUP that comes before ends the process.
     pub fn new<S: Serialize>(
         file: Option<PathBuf>,
         read: impl Fn() -> Result<(Serving, S), Failure> + Send + Sync + 'static,
@@ -47,7 +48,8 @@ impl Reload {
             let all = sonic_rs::to_value(&settings).map(|all| flat(&all)).unwrap_or_default();
             Ok(Settings { serving, all })
         };
-        Reload { file, read: Arc::new(read) }
+        let hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
+        Reload { file, hangup, read: Arc::new(read) }
     }
 
     /// Reads and checks the settings on a thread that may wait for the disk.
@@ -69,8 +71,7 @@ impl fmt::Debug for Reload {
 }
 
 /// Applies each new configuration, for as long as it is polled.
-pub(crate) async fn follow(gateway: &Gateway, reload: &Reload) {
-    let mut hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
+pub(crate) async fn follow(gateway: &Gateway, reload: &mut Reload) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let boot = reload.read().await.map(|settings| settings.all).unwrap_or_default();
@@ -78,7 +79,7 @@ pub(crate) async fn follow(gateway: &Gateway, reload: &Reload) {
     let mut last = applied.clone();
     loop {
         tokio::select! {
-            _ = hangup.recv() => last = reload.content().await,
+            _ = reload.hangup.recv() => last = reload.content().await,
             _ = ticks.tick() => {
                 let content = reload.content().await;
                 let settled = content == last;
