@@ -178,17 +178,21 @@ impl Shared {
         let path = request.target.split('?').next().unwrap_or_default();
         let page = self.lock().pages.get(path).cloned();
         if let Some((headers, html)) = page {
-            return answer(&mut client, 200, &format!("Content-Type: text/html; charset=utf-8\r\n{headers}"), &html);
+            let headers = format!("Content-Type: text/html; charset=utf-8\r\n{headers}");
+            return client.write_all(&answer(200, &headers, &html));
         }
         if request.method != "POST" {
             return client.write_all(&self.forward(&request)?);
         }
         let (index, fault) = self.begin(&request);
-        let end = self.post(&mut client, &request, fault);
+        let end = self.post(&request, fault);
+        // Before the client has the answer: what it sends then is another request.
         let mut state = self.lock();
         state.in_flight -= 1;
-        state.exchanges[index].status = end?;
-        Ok(())
+        let (status, bytes) = end?;
+        state.exchanges[index].status = status;
+        drop(state);
+        client.write_all(&bytes)
     }
 
     fn begin(&self, request: &Request) -> (usize, Option<Fault>) {
@@ -203,15 +207,15 @@ impl Shared {
         (state.exchanges.len() - 1, fault)
     }
 
-    fn post(&self, client: &mut TcpStream, request: &Request, fault: Option<Fault>) -> io::Result<Option<u16>> {
+    /// The status and the answer; without either, the client hears nothing.
+    fn post(&self, request: &Request, fault: Option<Fault>) -> io::Result<(Option<u16>, Vec<u8>)> {
         match fault {
-            Some(Fault::Cut) => return Ok(None),
-            Some(Fault::AnswerLost) => return self.forward(request).map(|_| None),
+            Some(Fault::Cut) => return Ok((None, Vec::new())),
+            Some(Fault::AnswerLost) => return self.forward(request).map(|_| (None, Vec::new())),
             Some(Fault::Answer { status, retry_after, body }) => {
                 let retry_after = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
                 let headers = format!("{retry_after}{}", cors(&request.head));
-                answer(client, status, &headers, body)?;
-                return Ok(Some(status));
+                return Ok((Some(status), answer(status, &headers, body)));
             }
             Some(Fault::Hold) => {
                 let state = self.lock();
@@ -221,9 +225,7 @@ impl Shared {
         }
         let bytes = self.forward(request)?;
         let status = String::from_utf8_lossy(&bytes).split(' ').nth(1).and_then(|status| status.parse().ok());
-        // The gateway has spoken, whether the client is still there or not.
-        let _ = client.write_all(&bytes);
-        Ok(status)
+        Ok((status, bytes))
     }
 
     fn forward(&self, request: &Request) -> io::Result<Vec<u8>> {
@@ -254,10 +256,10 @@ fn cors(head: &str) -> String {
     origin.map(allow).unwrap_or_default()
 }
 
-fn answer(client: &mut TcpStream, status: u16, headers: &str, body: &str) -> io::Result<()> {
+fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n");
-    client.write_all(format!("{head}{body}").as_bytes())
+    format!("{head}{body}").into_bytes()
 }
 
 fn read(client: &TcpStream) -> io::Result<Request> {

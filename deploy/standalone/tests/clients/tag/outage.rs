@@ -131,6 +131,21 @@ fn one_event_that_cannot_be_read_costs_no_other() {
 }
 
 #[test]
+fn a_batch_that_is_refused_whole_is_sent_again_one_by_one() {
+    let Some(shop) = Shop::open() else { return };
+    for _ in 0..2 {
+        shop.proxy.next(Fault::Answer { status: 400, retry_after: None, body: r#"{"code":"malformed_json"}"# });
+    }
+    shop.page("/", "data-flush-ms=200 data-page=off", "");
+    shop.visit("/");
+    shop.eval("for (let n = 0; n < 4; n++) footfall.track('n', { n })");
+    shop.proxy.wait_for_acknowledged(3);
+    let sizes: Vec<usize> = shop.proxy.exchanges().iter().map(|exchange| exchange.ids().len()).collect();
+    assert_eq!(sizes[..2], [4, 1], "the batch, then its first event alone, which is to blame");
+    assert_eq!(numbers(&shop.rows()), count(1..4));
+}
+
+#[test]
 fn what_is_refused_for_good_is_not_sent_again() {
     let Some(shop) = Shop::open() else { return };
     shop.proxy.next(Fault::Answer { status: 401, retry_after: None, body: r#"{"code":"unknown_key","message":""}"# });

@@ -8,8 +8,6 @@ use serde_json::Value;
 use super::{Shop, seen};
 use crate::proxy::Fault;
 
-const UNAVAILABLE: Fault = Fault::Answer { status: 503, retry_after: None, body: "{}" };
-
 /// How often each event was acknowledged, at most.
 fn most_acknowledged(shop: &Shop) -> usize {
     let mut times: HashMap<String, usize> = HashMap::new();
@@ -24,7 +22,8 @@ fn most_acknowledged(shop: &Shop) -> usize {
 #[test]
 fn an_open_tab_keeps_its_queue_when_others_come() {
     let Some(shop) = Shop::open() else { return };
-    shop.proxy.always(Some(UNAVAILABLE));
+    // Long enough for the tabs to be silent while another one asks.
+    shop.proxy.always(Some(Fault::Answer { status: 503, retry_after: Some(8), body: "{}" }));
     shop.page("/", "data-flush-ms=20 data-page=off", "");
     shop.visit("/");
     shop.run("its.tabs = [page, await tab(), await tab()]");
