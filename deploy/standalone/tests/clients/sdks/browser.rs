@@ -30,6 +30,8 @@ struct Page {
     /// Whether its last request needs a preflight. Chromium may drop such a request of a page that goes away, unless an
     /// earlier request has had the same preflight.
     last_has_preflight: bool,
+    /// Whether it knows sessions; their ids are numbers.
+    has_sessions: bool,
 }
 
 /// A shop with an SDK, and a visitor.
@@ -89,8 +91,9 @@ fn check(sdk: &Sdk, page: &Page, beacon: &str) {
     let shop = Shop::open(&footfall, page, "");
     shop.say(CALLS);
     let calls = shop.told(6 + usize::from(sdk.calls.screen));
+    let shop_url = shop.pages.url(PATH);
     let columns = [
-        ("url", shop.pages.url(PATH)),
+        ("url", shop_url.clone()),
         ("path", "/home".to_owned()),
         ("title", "Shop".to_owned()),
         ("referrer", REFERRER.to_owned()),
@@ -118,7 +121,12 @@ fn check(sdk: &Sdk, page: &Page, beacon: &str) {
 
     let lake = footfall.rows();
     let columns = calls::Page { name: "Home", columns: columns.to_vec() };
-    let counts = calls::check(&rows::of(&lake, "calls", &calls), sdk.calls, &columns);
+    let rows = rows::of(&lake, "calls", &calls);
+    let counts = calls::check(&rows, sdk.calls, &columns);
+    for row in &rows {
+        assert_eq!(row.text("url"), shop_url, "the context of every event tells its page: {row:?}");
+        assert_eq!(row.text("session_id").is_empty(), !page.has_sessions, "{row:?}");
+    }
     let batch = |user, exchanges: &[Exchange]| batch(sdk, &rows::of(&lake, user, exchanges), exchanges);
     let after = [batch("unavailable", &unavailable), batch("limited", &limited)];
     table::check(sdk, &counts, batch("exit", &exit), after, beacon);
@@ -146,6 +154,7 @@ fn segment_analytics_next() {
         batches: "batching",
         leaves: "batching",
         last_has_preflight: true,
+        has_sessions: false,
     };
     check(&sdk("@segment/analytics-next"), &page, "keepalive");
 }
@@ -158,6 +167,7 @@ fn rudder_analytics_js() {
         batches: "batch",
         leaves: "beacon",
         last_has_preflight: false,
+        has_sessions: true,
     };
     let calls = Offered { screen: false, ..Offered::ALL };
     check(&Sdk { calls, ..sdk("@rudderstack/analytics-js") }, &page, "sendBeacon");
