@@ -46,11 +46,15 @@ impl Shop {
         let (pages, gateway) = (Proxy::start(&footfall.gateway), Proxy::start(&footfall.gateway));
         let bundle = npm::modules().join(page.bundle);
         pages.page("/sdk.js", "", &fs::read_to_string(bundle).expect("the package holds its bundle"));
-        let html = page.html.replace("{{endpoint}}", &gateway.address).replace("{{way}}", way);
-        pages.page("/home", "", &html);
-        let visitor = Visitor::with("{ locale: 'de-DE' }");
-        visitor.run(&format!("await page.goto('{}', {{ referer: '{REFERRER}' }})", pages.url(PATH)));
-        Shop { pages, gateway, visitor }
+        let shop = Shop { pages, gateway, visitor: Visitor::with("{ locale: 'de-DE' }") };
+        shop.visit(page, way);
+        shop
+    }
+
+    fn visit(&self, page: &Page, way: &str) {
+        let html = page.html.replace("{{endpoint}}", &self.gateway.address).replace("{{way}}", way);
+        self.pages.page("/home", "", &html);
+        self.visitor.run(&format!("await page.goto('{}', {{ referer: '{REFERRER}' }})", self.pages.url(PATH)));
     }
 
     fn say(&self, script: &str) {
@@ -66,9 +70,10 @@ impl Shop {
         self.say(&format!("analytics.identify('{user}', {{ n: 0 }})"));
     }
 
-    /// What is left of a batch.
+    /// What is left of a batch; said when the SDK has it in its queue.
     fn say_clicks(&self) {
-        self.say(&format!("for (let n = 1; n < {BATCH}; n++) analytics.track('click', {{ n }})"));
+        let click = "(_, n) => analytics.track('click', { n: n + 1 })";
+        self.say(&format!("await Promise.all(Array.from({{ length: {BATCH} - 1 }}, {click}))"));
     }
 
     /// Waits until so many events were acknowledged; every request that came by.
@@ -110,10 +115,11 @@ fn check(sdk: &Sdk, page: &Page, beacon: &str) {
         shop.told(BATCH)
     };
     let (unavailable, limited) = (after("unavailable", 503, sdk.refusals), after("limited", 429, 1));
-    let shop = Shop::open(&footfall, page, page.leaves);
+    let shop = Shop::open(&footfall, page, if page.last_has_preflight { page.batches } else { page.leaves });
     shop.say_who("exit");
     if page.last_has_preflight {
         shop.told(1);
+        shop.visit(page, page.leaves);
     }
     shop.say_clicks();
     shop.visitor.run("await page.close({ runBeforeUnload: true })");
@@ -152,7 +158,7 @@ fn segment_analytics_next() {
         html: include_str!("../browser_sdks/segment.html"),
         bundle: "@segment/analytics-next/dist/umd/index.js",
         batches: "batching",
-        leaves: "batching",
+        leaves: "leaving",
         last_has_preflight: true,
         has_sessions: false,
     };
