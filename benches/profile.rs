@@ -139,21 +139,17 @@ fn thread(line: &str) -> &'static str {
 
 /// What a sample in the kernel was for.
 fn system_call(stack: &[&str]) -> Option<&'static str> {
-    let call =
-        stack.iter().find_map(|function| function.strip_prefix("__x64_sys_").or(function.strip_prefix("__arm64_sys_")));
-    let is_kernel = stack.iter().any(|function| {
-        ["entry_SYSCALL", "asm_", "do_syscall", "ret_from_fork", "el0t_"]
-            .iter()
-            .any(|prefix| function.starts_with(prefix))
-    });
-    match call {
-        Some(name) if ["read", "recv"].iter().any(|start| name.starts_with(start)) => Some("kernel: read from sockets"),
-        Some(name) if ["write", "send"].iter().any(|start| name.starts_with(start)) => Some("kernel: write to sockets"),
-        Some(name) if name.starts_with("epoll") || name.starts_with("poll") => Some("kernel: wait for sockets"),
-        Some(name) if name.starts_with("futex") => Some("kernel: wait for and wake threads"),
-        Some(_) => Some("kernel: other calls"),
-        None => is_kernel.then_some("kernel: interrupts, scheduling"),
-    }
+    const CALLS: [(&str, &[&str]); 4] = [
+        ("kernel: wait for sockets", &["do_epoll_wait", "ep_poll", "do_sys_poll", "do_epoll_ctl"]),
+        ("kernel: wait for and wake threads", &["do_futex", "futex_wait", "futex_wake"]),
+        ("kernel: read from sockets", &["ksys_read", "vfs_read", "do_readv", "__sys_recv", "sock_recvmsg"]),
+        ("kernel: write to sockets", &["ksys_write", "vfs_write", "do_writev", "__sys_send", "sock_sendmsg"]),
+    ];
+    let is_in = |names: &[&str]| stack.iter().any(|function| names.iter().any(|name| function.starts_with(name)));
+    let call = CALLS.iter().find(|(_, names)| is_in(names)).map(|(call, _)| *call);
+    call.or_else(|| {
+        is_in(&["entry_SYSCALL", "do_syscall", "asm_", "ret_from_fork", "el0t_"]).then_some("kernel: other")
+    })
 }
 
 /// The room of a function.
