@@ -126,7 +126,7 @@ fn changed(boot: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> V
         let rest = |reloaded: &&str| {
             name.strip_prefix(*reloaded).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        RELOADED.iter().any(|reloaded| rest(reloaded))
+        RELOADED.iter().any(rest)
     };
     let differ = names.into_iter().filter(|name| boot.get(*name) != now.get(*name) && !applied(name));
     differ.cloned().collect()
