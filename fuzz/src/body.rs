@@ -74,10 +74,12 @@ fn as_it_stands(body: &[u8], choice: Choice) {
     let name = NAMES[usize::from(choice.encoding) % NAMES.len()].map(str::as_bytes);
     let cap = choice.inflated_bytes_max;
     let whole = read(name, &[body], true, usize::MAX >> 1, cap, usize::MAX >> 1);
-    let pieces = read(name, &split(body, choice.pieces), choice.pieces % 2 == 0, body.len(), cap, usize::MAX >> 1);
+    let pieces =
+        read(name, &split(body, choice.pieces), choice.pieces.is_multiple_of(2), body.len(), cap, usize::MAX >> 1);
     assert_eq!(whole.as_ref().map(|(text, _)| text), pieces.as_ref().map(|(text, _)| text), "in pieces");
     if let Some(less) = body.len().checked_sub(1) {
-        let refused = read(name, &split(body, choice.pieces), choice.pieces % 2 == 0, less, cap, usize::MAX >> 1);
+        let refused =
+            read(name, &split(body, choice.pieces), choice.pieces.is_multiple_of(2), less, cap, usize::MAX >> 1);
         let code = refused.expect_err("the raw cap is one byte too low");
         assert!(code == Code::BodyTooLarge || code == Code::UnsupportedEncoding, "{code:?}");
     }
