@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::Log;
 
-use crate::harness::{Gateway, event, journal, request, until};
+use crate::harness::{Gateway, PATIENCE, event, journal, request, until};
 
 #[test]
 fn each_phase_of_a_connection_has_its_timeout() {
@@ -38,8 +38,12 @@ fn each_phase_of_a_connection_has_its_timeout() {
 #[test]
 fn a_body_may_be_slow_but_not_silent() {
     let (_dir, journal) = journal(1);
-    let gateway =
-        Gateway::start(Log::journal(journal), |settings| settings.body_silence_timeout = Duration::from_millis(500));
+    let gateway = Gateway::start(Log::journal(journal), |settings| {
+        settings.body_silence_timeout = Duration::from_millis(500);
+        // Longer than the test waits: only the silence can end the body.
+        settings.body_timeout = 2 * PATIENCE;
+        settings.request_timeout = 2 * PATIENCE;
+    });
     let mut slow = gateway.connect();
     let whole = request("", event("u", 1).as_bytes());
     let (first, rest) = whole.split_at(whole.len() - 15);

@@ -191,8 +191,12 @@ impl Client {
     }
 
     /// Whether the gateway closes the connection without a word.
+    #[track_caller]
     pub(crate) fn is_closed(&mut self) -> bool {
-        self.try_reply().is_none()
+        let start = Instant::now();
+        let is_silent = self.try_reply().is_none();
+        assert!(start.elapsed() < PATIENCE, "neither an answer nor an end");
+        is_silent
     }
 
     fn parse(&mut self) -> Option<Reply> {
