@@ -70,11 +70,12 @@ impl Cors {
     }
 }
 
-/// Completes an answer that is the same for everyone and that caches keep: echoing the origin would have them keep it once
-/// for each site.
+/// Completes an answer that is the same for everyone. Where caches keep it, an echoed origin would have them keep it once for
+/// each site.
 pub(crate) fn complete_public(reply: &mut Reply) {
     let headers = reply.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    Gateway,
+    Gateway, cors,
     rejection::{Code, Rejection},
     reply::Answer,
 };
@@ -47,7 +47,10 @@ pub(super) async fn too_many(mut io: impl AsyncWrite + Unpin, retry_after_second
 
 /// A whole answer, as it goes over the wire.
 fn bytes(answer: Answer, retry_after_seconds: u32) -> Vec<u8> {
-    let (head, body) = answer.into_reply(|| retry_after_seconds).into_parts();
+    let mut reply = answer.into_reply(|| retry_after_seconds);
+    // No head was read that could have told the origin.
+    cors::complete_public(&mut reply);
+    let (head, body) = reply.into_parts();
     let body = body.collect().now_or_never().expect("a body in memory is there at once");
     let body = body.expect("a body in memory does not fail").to_bytes();
     let line = format!("HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n", head.status, body.len());

@@ -112,6 +112,7 @@ fn one_connection_too_many_is_told_so() {
     let mut third = gateway.connect();
     let reply = third.reply();
     assert_eq!((reply.status, reply.code().as_deref()), (503, Some("overloaded")));
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     assert!(third.is_closed());
     drop(first);
     until("there is room again", || gateway.metric("gateway_connections") == 1);
