@@ -40,6 +40,12 @@ fn a_source_holds_its_share_and_no_more() {
     first.belong(&hot, division, now).expect("40 of 50");
     first.grow(11).expect_err("51 of 50");
     drop(first);
+    let mut inflating = shed.admit(10).expect("there is room");
+    inflating.belong(&hot, division, now).expect("10 of 50");
+    inflating.holding(40, |_| Ok(())).expect("50 of 50 for a while");
+    inflating.holding(40, |_| Ok(())).expect("what was held for a while is given back");
+    inflating.holding(41, |_| Ok(())).expect_err("51 of 50");
+    drop(inflating);
     let mut second = shed.admit(50).expect("there is room");
     second.belong(&hot, division, now).expect("50 of 50");
     let mut third = shed.admit(1).expect("there is room");

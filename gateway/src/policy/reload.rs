@@ -75,26 +75,45 @@ pub(crate) async fn follow(gateway: &Gateway, reload: &mut Reload) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let boot = reload.read().await.map(|settings| settings.all).unwrap_or_default();
-    let mut applied = reload.content().await;
-    let mut last = applied.clone();
+    let mut watch = Watch::new(reload.content().await);
     loop {
-        tokio::select! {
-            _ = reload.hangup.recv() => last = reload.content().await,
-            _ = ticks.tick() => {
-                let content = reload.content().await;
-                let settled = content == last;
-                last = content;
-                if !settled || last == applied {
-                    continue;
-                }
-            }
-        }
+        let asked = tokio::select! {
+            _ = reload.hangup.recv() => true,
+            _ = ticks.tick() => false,
+        };
         // Before reading: a change in between is found at the next look.
-        applied = last.clone();
+        if !watch.is_new(reload.content().await) && !asked {
+            continue;
+        }
+        watch.read();
         match reload.read().await {
             Ok(settings) => apply(gateway, &settings, &boot),
             Err(failure) => refuse(gateway, &failure),
         }
+    }
+}
+
+/// What the file held at the last look, and when it was last read.
+struct Watch {
+    last: Option<Vec<u8>>,
+    read: Option<Vec<u8>>,
+}
+
+impl Watch {
+    fn new(content: Option<Vec<u8>>) -> Watch {
+        Watch { last: content.clone(), read: content }
+    }
+
+    /// Whether the content is another than the one that was read, and has been at the look before this one too: a file
+    /// that is being written is not to be read.
+    fn is_new(&mut self, content: Option<Vec<u8>>) -> bool {
+        let settled = content == self.last;
+        self.last = content;
+        settled && self.last != self.read
+    }
+
+    fn read(&mut self) {
+        self.read.clone_from(&self.last);
     }
 }
 
@@ -153,6 +172,18 @@ fn flat(all: &Value) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_being_written_is_not_read() {
+        let content = |text: &str| Some(text.as_bytes().to_vec());
+        let mut watch = Watch::new(content("old"));
+        let mut looks = |texts: &[&str]| texts.iter().map(|text| watch.is_new(content(text))).collect::<Vec<_>>();
+        assert_eq!(looks(&["old", "ha", "half", "whole", "whole"]), [false, false, false, false, true]);
+        watch.read();
+        let mut looks = |texts: &[&str]| texts.iter().map(|text| watch.is_new(content(text))).collect::<Vec<_>>();
+        assert_eq!(looks(&["whole", "whole", "old", "whole", "whole"]), [false; 5], "there and back is no change");
+        assert_eq!(looks(&["old", "old"]), [false, true]);
+    }
 
     #[test]
     fn what_needs_a_restart_is_named() {
