@@ -113,7 +113,7 @@ impl DeadLetterSettings {
     pub(super) fn check(&self, main_topic: &str, routes: &[RouteSettings]) -> Result<(), ConfigError> {
         // Six bytes for one where it is a control character, in a record of at most a megabyte.
         let raw_bytes_max = self.raw_bytes_max as u64;
-        range("dead_self.raw_bytes_max", raw_bytes_max, 0..=128 << 10, "choose at most 131072")?;
+        range("dead_letters.raw_bytes_max", raw_bytes_max, 0..=128 << 10, "choose at most 131072")?;
         let topic = self.topic(main_topic);
         let is_taken = topic == main_topic || routes.iter().any(|route| route.topic == topic);
         if self.enabled && is_taken {
