@@ -42,7 +42,7 @@ fn send(gateway: &Gateway, client: usize) -> (BTreeMap<u16, usize>, Vec<String>)
 fn the_books_are_exact_to_the_event_under_overload() {
     let (_dir, journal) = journal(4);
     let log = Log::journal(journal.clone());
-    let limited = KeySettings { events_per_second: Some(500), burst: Some(1000), ..key("hot", "hot") };
+    let limited = KeySettings { events_per_second: Some(1), burst: Some(100), ..key("hot", "hot") };
     let mut settings =
         Serving { keys: vec![limited, key("free", "free"), key("other", "other")], ..Serving::default() };
     // Room for about four requests.
