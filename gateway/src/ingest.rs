@@ -19,7 +19,7 @@ use crate::{
     load_shed::Seat,
     log::{Failure, Sent},
     policy::{Policy, Source},
-    rate_limit,
+    rate_limit::{self, Wanted},
     rejection::{Code, EventRejection, Rejection},
     reply::{Answer, Judgement},
     server::Client,
@@ -37,7 +37,7 @@ pub(crate) async fn ingest(
     entry: &mut Entry<'_>,
 ) -> Answer {
     let (head, mut body) = request.into_parts();
-    let arrival = Arrival { policy, client, dialect, head: &head };
+    let arrival = Arrival { policy, client, dialect, head: &head, announced_bytes: body::announced_bytes(&body) };
     match take(gateway, &arrival, &mut body, entry).await {
         Ok(judgement) => Answer::Judged(judgement),
         Err(rejection) => {
@@ -53,6 +53,8 @@ struct Arrival<'a> {
     client: &'a Client,
     dialect: Dialect,
     head: &'a Parts,
+    /// Of the body; 0 where the head does not tell.
+    announced_bytes: usize,
 }
 
 async fn take(
@@ -88,7 +90,7 @@ impl<'a> Arrival<'a> {
         key.allows(self.dialect, &self.head.headers)?;
         let source = &*key.source;
         seat.belong(&source.share, self.policy.division, entry.since())?;
-        source.quota.as_ref().map_or(Ok(()), |quota| quota.check_exhausted())?;
+        source.quota.as_ref().map_or(Ok(()), |quota| quota.look(self.announced_bytes, entry.since()))?;
         Ok(source)
     }
 }
@@ -151,7 +153,8 @@ fn append(
         arrival.dialect.parse(told, &mut intake).inspect_err(|rejection| letters.whole(rejection))?;
         let events = intake.events();
         entry.received(events);
-        rate_limit::take(source.quota.as_deref(), policy.addresses.as_deref(), address, events)?;
+        let wanted = Wanted { events, announced_bytes: arrival.announced_bytes };
+        rate_limit::take(source.quota.as_deref(), policy.addresses.as_deref(), address, wanted)?;
         let sent = (batch.records().len() > 0).then(|| gateway.log.append(batch, received_at_us));
         let rejected = batch.take_rejected();
         letters.events(&rejected);

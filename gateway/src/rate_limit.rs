@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use governor::{
@@ -23,6 +23,7 @@ use governor::{
     nanos::Nanos,
     state::{NotKeyed, StateStore},
 };
+use parking_lot::Mutex;
 
 use self::address::Network;
 pub(crate) use self::address::{AddressQuota, Sweeper};
@@ -30,6 +31,12 @@ use crate::rejection::{Code, Rejection};
 
 /// A longer wait tells a client no more than that there is no use in trying.
 const RETRY_AFTER_SECONDS_MAX: u64 = 300;
+
+/// For so long a refusal speaks for requests of the same size: not longer than the shortest `Retry-After`, since fewer
+/// events of the same size may fit earlier.
+const FRESH: Duration = Duration::from_secs(1);
+
+const SPENT: &str = "this write key has sent more events than it may: send again after Retry-After";
 
 /// So many events in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +51,23 @@ pub(crate) struct SourceQuota {
     rate: Rate,
     limiter: RateLimiter<NotKeyed, Cell, MonotonicClock>,
     cell: Cell,
+    lately: Mutex<Option<Lately>>,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) events: u32,
+    /// Of its body; 0 where the head did not tell.
+    pub(crate) announced_bytes: usize,
+}
+
+/// A refusal that is still fresh.
+#[derive(Clone, Copy, Debug)]
+struct Lately {
+    announced_bytes: usize,
+    retry_after_seconds: Option<u32>,
+    until: Instant,
 }
 
 /// When the bucket will be full again, in nanoseconds since the limiter was made; 0 where it was never used. A state of
@@ -76,21 +100,44 @@ impl Rate {
 impl SourceQuota {
     pub(crate) fn new(rate: Rate) -> SourceQuota {
         let cell = Cell::default();
-        SourceQuota { rate, limiter: RateLimiter::new(rate.quota(), cell.clone(), MonotonicClock), cell }
+        let limiter = RateLimiter::new(rate.quota(), cell.clone(), MonotonicClock);
+        SourceQuota { rate, limiter, cell, lately: Mutex::default() }
     }
 
     pub(crate) fn rate(&self) -> Rate {
         self.rate
     }
 
-    /// Whether even a single event would be refused now. Charges nothing.
-    pub(crate) fn check_exhausted(&self) -> Result<(), Rejection> {
-        self.take(NonZeroU32::MIN).map(|()| self.give_back(NonZeroU32::MIN))
+    /// What can be said before the body is read, at no charge: whether even a single event would be refused, or the
+    /// request is as large as one that was just refused. Clients that do not wait send the same batch again and again,
+    /// and parsing it costs ten times what refusing it here does.
+    pub(crate) fn look(&self, announced_bytes: usize, now: Instant) -> Result<(), Rejection> {
+        self.take(NonZeroU32::MIN).map(|()| self.give_back(NonZeroU32::MIN))?;
+        let lately = *self.lately.lock();
+        match lately.filter(|lately| now < lately.until && announced_bytes >= lately.announced_bytes) {
+            Some(Lately { retry_after_seconds, .. }) => {
+                Err(Rejection { retry_after_seconds, ..Rejection::new(Code::QuotaExceeded, SPENT) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers the smallest of the requests that were just refused. A request without an announced size tells nothing
+    /// about others.
+    fn remember(&self, announced_bytes: usize, rejection: &Rejection) {
+        if announced_bytes == 0 || rejection.code != Code::QuotaExceeded {
+            return;
+        }
+        let now = Instant::now();
+        let mut lately = self.lately.lock();
+        if lately.is_none_or(|lately| lately.until <= now || announced_bytes <= lately.announced_bytes) {
+            let retry_after_seconds = rejection.retry_after_seconds;
+            *lately = Some(Lately { announced_bytes, retry_after_seconds, until: now + FRESH });
+        }
     }
 
     fn take(&self, events: NonZeroU32) -> Result<(), Rejection> {
-        let message = "this write key has sent more events than it may: send again after Retry-After";
-        let refused = |until| refused(Code::QuotaExceeded, message, until);
+        let refused = |until| refused(Code::QuotaExceeded, SPENT, until);
         match self.limiter.check_n(events) {
             Ok(judged) => judged.map_err(refused),
             Err(_) => Err(never(self.rate)),
@@ -103,16 +150,16 @@ impl SourceQuota {
     }
 }
 
-/// Charges `events` to the source and to the address, or to neither.
+/// Charges the events to the source and to the address, or to neither.
 pub(crate) fn take(
     source: Option<&SourceQuota>,
     addresses: Option<&AddressQuota>,
     address: IpAddr,
-    events: u32,
+    wanted: Wanted,
 ) -> Result<(), Rejection> {
-    let Some(events) = NonZeroU32::new(events) else { return Ok(()) };
+    let Some(events) = NonZeroU32::new(wanted.events) else { return Ok(()) };
     if let Some(source) = source {
-        source.take(events)?;
+        source.take(events).inspect_err(|rejection| source.remember(wanted.announced_bytes, rejection))?;
     }
     let Some(addresses) = addresses else { return Ok(()) };
     addresses.take(Network::of(address), events).inspect_err(|_| {

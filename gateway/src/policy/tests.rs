@@ -1,5 +1,8 @@
 use super::*;
-use crate::{config::GatewaySettings, rate_limit};
+use crate::{
+    config::GatewaySettings,
+    rate_limit::{self, Wanted},
+};
 
 fn key(key: &str, name: &str, events_per_second: Option<u32>) -> KeySettings {
     KeySettings {
@@ -17,7 +20,8 @@ fn policy(keys: Vec<KeySettings>, old: Option<&Policy>) -> Policy {
 
 fn take(policy: &Policy, source: &str, events: u32) -> bool {
     let quota = policy.sources[source].quota.as_deref();
-    rate_limit::take(quota, None, std::net::Ipv4Addr::LOCALHOST.into(), events).is_ok()
+    let wanted = Wanted { events, announced_bytes: 0 };
+    rate_limit::take(quota, None, std::net::Ipv4Addr::LOCALHOST.into(), wanted).is_ok()
 }
 
 #[test]

@@ -4,6 +4,15 @@ fn rate(per_second: u32, burst: u32) -> Rate {
     Rate::new(per_second, Some(burst), 10_000)
 }
 
+fn take(
+    source: Option<&SourceQuota>,
+    addresses: Option<&AddressQuota>,
+    address: IpAddr,
+    events: u32,
+) -> Result<(), Rejection> {
+    super::take(source, addresses, address, Wanted { events, announced_bytes: 100 * events as usize })
+}
+
 fn ip(address: &str) -> IpAddr {
     address.parse().expect("an address")
 }
@@ -55,10 +64,27 @@ fn what_the_address_refuses_is_not_charged_to_the_source() {
 fn looking_whether_a_source_is_exhausted_costs_nothing() {
     let quota = SourceQuota::new(rate(1, 3));
     for _ in 0..10 {
-        assert_eq!(quota.check_exhausted(), Ok(()));
+        assert_eq!(quota.look(0, Instant::now()), Ok(()));
     }
     assert_eq!(take(Some(&quota), None, ip("::1"), 3), Ok(()));
-    assert_eq!(seconds(quota.check_exhausted()), Some(1));
+    assert_eq!(seconds(quota.look(0, Instant::now())), Some(1));
+}
+
+#[test]
+fn a_refusal_speaks_for_requests_of_its_size_for_a_second() {
+    let quota = SourceQuota::new(rate(1, 100));
+    let take = |events| take(Some(&quota), None, ip("::1"), events);
+    assert_eq!(take(50), Ok(()));
+    let look = |announced_bytes, later| quota.look(announced_bytes, Instant::now() + Duration::from_millis(later));
+    assert_eq!(look(10_000, 0), Ok(()), "nothing was refused yet");
+    assert_eq!(seconds(take(90)), Some(40));
+    assert_eq!(seconds(take(80)), Some(30));
+    assert_eq!(seconds(take(90)), Some(40), "a larger one does not replace the smaller");
+    assert_eq!(seconds(look(8000, 0)), Some(30));
+    assert_eq!(seconds(look(50_000, 0)), Some(30));
+    assert_eq!(look(7999, 0), Ok(()), "a smaller one may fit");
+    assert_eq!(look(0, 0), Ok(()), "and so may one of unknown size");
+    assert_eq!(look(8000, 1001), Ok(()));
 }
 
 #[test]
