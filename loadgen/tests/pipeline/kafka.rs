@@ -12,7 +12,7 @@ use rdkafka::{
 use crate::load::{Load, Offer};
 use crate::service::{Service, folder, free_port};
 
-const PARTITIONS: u32 = 12;
+pub(crate) const PARTITIONS: u32 = 12;
 
 /// Fractions of the run at which something happens.
 const SINK_A_DIES: f64 = 0.1;
@@ -73,7 +73,7 @@ fn start_gateway(broker: &Broker, port: u16, folder: &Path) -> Service {
     Service::start("gateway", "footfall-gateway", &arguments.map(str::to_owned), folder)
 }
 
-fn start_sink(name: &str, broker: &Broker, lake: &Path, folder: &Path) -> Service {
+pub(crate) fn start_sink(name: &str, broker: &Broker, lake: &Path, folder: &Path) -> Service {
     let lake = lake.to_str().expect("UTF-8");
     let arguments = ["run", "--brokers", broker.brokers(), "--topic", "events", "--group", "lake", "--lake", lake];
     let arguments: Vec<String> = arguments.iter().chain(&["--roll-interval", "1s"]).map(|&a| a.to_owned()).collect();
@@ -81,7 +81,7 @@ fn start_sink(name: &str, broker: &Broker, lake: &Path, folder: &Path) -> Servic
 }
 
 /// Where each partition's newest file says that the next one starts; 0 for a partition without files.
-fn chain_ends(lake: &Path) -> Vec<i64> {
+pub(crate) fn chain_ends(lake: &Path) -> Vec<i64> {
     let ends = (0..PARTITIONS).map(|partition| {
         let files = std::fs::read_dir(lake.join(format!("events/topic=events/partition={partition:05}")));
         let files = files.into_iter().flatten().map(|entry| entry.expect("a readable folder").path());
@@ -98,7 +98,7 @@ fn chain_ends(lake: &Path) -> Vec<i64> {
 }
 
 /// The end offset of each partition, from the broker.
-fn log_ends(brokers: &str) -> Vec<i64> {
+pub(crate) fn log_ends(brokers: &str) -> Vec<i64> {
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a consumer can be made");
     let ends = (0..PARTITIONS as i32).map(|partition| {

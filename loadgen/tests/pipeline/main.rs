@@ -8,4 +8,5 @@
 mod kafka;
 mod load;
 mod one_process;
+mod outage;
 mod service;

@@ -102,6 +102,12 @@ impl Service {
         text.lines().filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'))).count()
     }
 
+    /// The value of a metric without labels at the moment.
+    pub(crate) fn value(&self, metric: &str) -> Option<f64> {
+        let (_, text) = get(self.admin_port, "/metrics")?;
+        text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// The end of its log, for a panic message.
     pub(crate) fn logged(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
