@@ -63,7 +63,7 @@ async fn take(
     body: &mut Incoming,
     entry: &mut Entry<'_>,
 ) -> Result<Judgement, Rejection> {
-    let mut seat = admit(gateway, body)?;
+    let mut seat = admit(gateway, arrival.announced_bytes)?;
     let known = arrival.by_head()?.map(|key| arrival.enter(key, &mut seat, entry)).transpose()?;
     let body = read(gateway, &arrival.head.headers, body, &mut seat, entry).await?;
     let source = match known {
@@ -96,15 +96,14 @@ impl<'a> Arrival<'a> {
 }
 
 /// Refuses at once what cannot be served.
-fn admit(gateway: &Gateway, body: &Incoming) -> Result<Seat, Rejection> {
+fn admit(gateway: &Gateway, announced_bytes: usize) -> Result<Seat, Rejection> {
     if gateway.shutdown.is_cancelled() {
         return Err(Rejection::new(Code::Draining, "the gateway is about to stop: send again, to another one"));
     }
     if !gateway.log.is_up() {
         return Err(why(Code::LogUnavailable));
     }
-    let announced = body::announced_bytes(body).min(gateway.body_bound.raw_bytes_max);
-    gateway.load_shed.admit(announced)
+    gateway.load_shed.admit(announced_bytes.min(gateway.body_bound.raw_bytes_max))
 }
 
 async fn read(

@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::ControlFlow};
 
 use sonic_rs::LazyValue;
 
-use super::{Call, Dialect, Raw};
+use super::{Call, Dialect, document};
 
 /// Shows each event's text, as long as `show` wants to see more.
 pub(crate) fn events(dialect: Dialect, told: &[u8], mut show: impl FnMut(&str) -> ControlFlow<()>) {
@@ -16,7 +16,7 @@ pub(crate) fn events(dialect: Dialect, told: &[u8], mut show: impl FnMut(&str) -
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
     let _ = match dialect {
         Dialect::Native if text.starts_with('[') => elements(text, show),
-        Dialect::Native if sonic_rs::from_str::<Raw<'_>>(text).is_err() => {
+        Dialect::Native if !document::is_json(text) => {
             text.lines().map(str::trim_ascii).filter(|line| !line.is_empty()).try_for_each(show)
         }
         Dialect::Segment(Call::Batch) => batch(text).map_or(ControlFlow::Continue(()), |batch| elements(&batch, show)),
