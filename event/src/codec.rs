@@ -12,7 +12,7 @@ mod decode;
 mod encode;
 
 pub use decode::{DecodeError, decode, decode_framed};
-pub use encode::{encode, encode_framed};
+pub use encode::{encode, encode_framed, encoded_len};
 
 /// Id in the frame that [`encode`] writes: the schema's where no registry gives it another one.
 pub const SCHEMA_ID: u32 = 1;

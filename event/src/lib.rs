@@ -27,7 +27,7 @@ mod codec;
 /// User key to partition.
 mod partition_key;
 
-pub use codec::{DecodeError, SCHEMA_ID, SCHEMA_V1, decode, decode_framed, encode, encode_framed};
+pub use codec::{DecodeError, SCHEMA_ID, SCHEMA_V1, decode, decode_framed, encode, encode_framed, encoded_len};
 pub use event::Event;
 pub use id::{EventId, new_event_id};
 pub use partition_key::partition;

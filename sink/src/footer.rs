@@ -39,7 +39,7 @@ pub struct Footer {
     pub policy_hash: u64,
     /// Newest event schema that the writer knew.
     pub schema_id: u32,
-    /// XXH3 over (offset, event bytes) of all rows in row order, chained row by row.
+    /// Of all rows in their order, and of how the promoted columns are made; see `row_hash`.
     pub row_hash: u64,
     /// Name, origin and type of each promoted column, which make its values from the event; not there if there are none.
     pub columns: String,

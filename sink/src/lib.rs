@@ -40,6 +40,8 @@ pub mod promote;
 pub mod resume;
 /// When a file closes.
 pub mod roll;
+/// Rows as numbers.
+pub mod row_hash;
 /// The columns of a data file.
 pub mod schema;
 /// Which schema ids can be read.

@@ -7,6 +7,15 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::{
+    buffer::Buffer,
+    decode::decoded,
+    footer::Footer,
+    promote::Promotion,
+    row_hash::{RowHasher, chained},
+    schema::{Columns, NAMES},
+    sort::Row,
+};
 use bytes::Bytes;
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
@@ -16,16 +25,6 @@ use parquet::{
         properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
     },
     schema::types::ColumnPath,
-};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-
-use crate::{
-    buffer::Buffer,
-    decode::decoded,
-    footer::Footer,
-    promote::Promotion,
-    schema::{Columns, NAMES},
-    sort::Row,
 };
 
 /// Program and version, in the footer and as Parquet's `created_by`.
@@ -56,13 +55,14 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
     let mut writer = ArrowWriter::try_new_with_options(file, Arc::clone(promotion.schema()), options)
         .expect("properties are fixed, columns have checked names and plain types, and tests write them");
     let mut columns = Columns::new(footer.partition, promotion);
-    let mut hash = promotion.row_hash_start();
+    let (mut hash, mut hasher) = (promotion.row_hash_start(), RowHasher::default());
     for batch in rows.chunks(BATCH_ROWS) {
         for row in batch {
             let record = buffer.record(row.place);
             let value = record.value.expect("a row has a value");
-            hash = chained(hash, record.offset, value);
-            columns.append(&decoded(value), record.offset);
+            let event = decoded(value);
+            hash = chained(hash, hasher.record(record.offset, &event, value));
+            columns.append(&event, record.offset);
         }
         writer.write(&columns.finish()).expect("writing to memory does not fail");
     }
@@ -73,18 +73,6 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
     let bytes = writer.into_inner().expect("writing to memory does not fail").into();
     WrittenFile { footer, bytes, mismatches: columns.mismatches() }
 }
-
-/// The hash of all rows up to this one, which begins with what makes the promoted columns: XXH3 over the hash before it and the offset, little endian, and from there over the
-/// event's bytes in pieces, each seeded with the hash before it. Up to 240 bytes XXH3 has a form without set-up cost;
-/// events are hardly longer.
-fn chained(before: u64, offset: u64, value: &[u8]) -> u64 {
-    let mut link = [0; 16];
-    link[..8].copy_from_slice(&before.to_le_bytes());
-    link[8..].copy_from_slice(&offset.to_le_bytes());
-    value.chunks(HASH_PIECE_BYTES).fold(xxh3_64(&link), |hash, piece| xxh3_64_with_seed(piece, hash))
-}
-
-const HASH_PIECE_BYTES: usize = 240;
 
 static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(properties);
 
@@ -137,23 +125,4 @@ fn sorting_column(name: &str) -> SortingColumn {
 fn column(name: &str) -> ColumnPath {
     debug_assert!(NAMES.contains(&name), "{name}");
     ColumnPath::from(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_row_hash_is_the_golden_one_and_tells_order_offset_and_bytes_apart() {
-        let two = |first: (u64, &[u8]), second: (u64, &[u8])| chained(chained(0, first.0, first.1), second.0, second.1);
-        let hash = two((5, b"one"), (6, b"two"));
-        assert_eq!(hash, GOLDEN, "files in lakes hold this hash: {hash:#x}");
-        assert_ne!(hash, two((6, b"two"), (5, b"one")));
-        assert_ne!(hash, two((5, b"one"), (7, b"two")));
-        assert_ne!(hash, two((5, b"one"), (6, b"tw0")));
-        let long = |last: u8| chained(0, 5, &[&[7; 1000][..], &[last]].concat());
-        assert_ne!(long(1), long(2));
-    }
-
-    const GOLDEN: u64 = 0x8f55_a9f0_a96e_71b2;
 }

@@ -71,3 +71,46 @@ fn long(value: i64, out: &mut Vec<u8>) {
     }
     out.push(rest as u8);
 }
+
+/// Bytes that [`encode`] appends for an event.
+#[must_use]
+pub fn encoded_len(event: &Event<'_>) -> usize {
+    let required = [event.event_id, event.kind, event.source].into_iter().map(text_len);
+    let times = [event.event_time, event.received_at].into_iter().map(long_len);
+    let optional = [
+        event.user_id,
+        event.anonymous_id,
+        event.name,
+        event.session_id,
+        event.url,
+        event.path,
+        event.title,
+        event.referrer,
+        event.element,
+        event.element_text,
+        event.element_href,
+        event.user_agent,
+        event.ip,
+        event.locale,
+        event.screen,
+        event.campaign_source,
+        event.campaign_medium,
+        event.campaign_name,
+        event.campaign_term,
+        event.campaign_content,
+        event.library,
+        event.properties,
+    ];
+    let optional = optional.into_iter().map(|value| 1 + value.map_or(0, text_len));
+    FRAME_BYTES + required.chain(times).chain(optional).sum::<usize>()
+}
+
+fn text_len(value: &str) -> usize {
+    long_len(value.len() as i64) + value.len()
+}
+
+/// Seven bits a byte; zero has one, too.
+fn long_len(value: i64) -> usize {
+    let bits = 64 - (((value << 1) ^ (value >> 63)).cast_unsigned() | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value, writer::datum::GenericDatumWriter};
-use event::{Event, SCHEMA_V1, decode, encode};
+use event::{Event, SCHEMA_V1, decode, encode, encoded_len};
 use proptest::prelude::*;
 
 use crate::fields::{Field, any_values, fields};
@@ -54,5 +54,6 @@ proptest! {
         let (kept, value) = out.split_at(before.len());
         prop_assert_eq!(kept, before);
         prop_assert_eq!(decode(value), Ok(event));
+        prop_assert_eq!(encoded_len(&event), value.len());
     }
 }
