@@ -1,92 +1,211 @@
-//! The memory of all buffers together.
+//! The memory of the sink: one budget for everything that holds bytes of records or of files.
 //!
-//! Responsible for a bound on the log bytes that all partitions hold. Promises: while it is exceeded, every buffer of at
-//! least average size is cut, and the largest always is one of them, so that memory falls; small ones go on growing.
+//! Responsible for counting these bytes by what holds them, for cutting the largest open file when too many records wait,
+//! and for telling sources to stop reading when there is no room. Promises: what is counted is given back when its holder
+//! is dropped; a file is cut only if that makes room; while reading is stopped something is on its way into the lake, so
+//! that room comes back and nobody waits for ever. Leaves to the holders what they do when they are told.
+//!
+//! Shares of the budget: 1/8 belongs to the Kafka client's queue and 1/4 to files being encoded. The rest is for records,
+//! encoded files on their way and filters. At 3/8 of waiting records the largest open file is cut; when the rest is used
+//! up, reading stops until 1/8 of the budget is free again. Filters must stay below [`Budget::filter_bytes_max`].
+
+mod open_files;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::open_files::OpenFiles;
+pub(crate) use self::open_files::{Leaving, OpenFile};
 use crate::metrics::Metrics;
 
-/// Log bytes of all partitions. Clones share it.
+/// What holds memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Records between the log and the encoder.
+    Records,
+    /// Work on a file that is being encoded.
+    Encoding,
+    /// Encoded files and dead letters until they are in the lake.
+    Upload,
+    /// What is remembered of earlier files.
+    Filters,
+    /// The Kafka client's queue.
+    Client,
+}
+
+impl Holder {
+    /// All holders and the words for them.
+    pub(crate) const ALL: [(Holder, &str); 5] = [
+        (Holder::Records, "records"),
+        (Holder::Encoding, "encoding"),
+        (Holder::Upload, "upload"),
+        (Holder::Filters, "filters"),
+        (Holder::Client, "client"),
+    ];
+
+    /// Does it use a share that is set aside for it?
+    fn has_share(self) -> bool {
+        matches!(self, Holder::Encoding | Holder::Client)
+    }
+}
+
+/// The budget. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    log_bytes_max: usize,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    log_bytes: AtomicUsize,
-    holders: AtomicUsize,
+    bytes_max: usize,
+    records: AtomicUsize,
+    /// Everything that has no share of its own.
+    common: AtomicUsize,
+    is_full: AtomicBool,
+    open: Mutex<OpenFiles>,
+    /// KiB that files being encoded may still take.
+    encoding_kib: Arc<Semaphore>,
+    encoding_kib_max: u32,
     metrics: Arc<Metrics>,
 }
 
+/// Work on a file takes so much beside its records, whatever its size.
+const ENCODING_BYTES_MIN: usize = 4 << 20;
+/// What is remembered of a record while its file is encoded: its place, its sort key, its id's hash.
+const ENCODING_RECORD_BYTES: usize = 128;
+
 impl Budget {
-    pub(crate) fn new(log_bytes_max: usize, metrics: Arc<Metrics>) -> Budget {
-        let shared = Shared { log_bytes: AtomicUsize::new(0), holders: AtomicUsize::new(0), metrics };
-        Budget { log_bytes_max, shared: Arc::new(shared) }
+    pub(crate) fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Budget {
+        let encoding_kib_max = u32::try_from(bytes_max / 4 / 1024).unwrap_or(u32::MAX / 2).max(1);
+        metrics.memory_max(bytes_max);
+        let shared = Shared {
+            bytes_max,
+            records: AtomicUsize::new(0),
+            common: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
+            open: Mutex::default(),
+            encoding_kib: Arc::new(Semaphore::new(encoding_kib_max as usize)),
+            encoding_kib_max,
+            metrics,
+        };
+        Budget { shared: Arc::new(shared) }
     }
 
-    /// Begins to count a buffer.
-    pub(crate) fn hold(&self) -> Held {
-        self.shared.holders.fetch_add(1, Relaxed);
-        Held { budget: self.clone(), log_bytes: 0 }
+    /// Begins to count what one holder has; nothing yet.
+    pub(crate) fn hold(&self, holder: Holder) -> Held {
+        Held { budget: self.clone(), holder, bytes: 0 }
+    }
+
+    /// Begins to count an open file, which may be asked to be cut.
+    pub(crate) fn open_file(&self) -> OpenFile {
+        OpenFile::new(self.clone())
+    }
+
+    /// Must sources stop reading?
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.is_full.load(Relaxed)
+    }
+
+    /// What the Kafka client's queue may hold.
+    pub(crate) fn client_bytes(&self) -> usize {
+        self.shared.bytes_max / 8
+    }
+
+    /// What the filters of all partitions together may hold; each holds its part as [`Holder::Filters`].
+    #[expect(dead_code, reason = "nothing is remembered of earlier files yet")]
+    pub(crate) fn filter_bytes_max(&self) -> usize {
+        self.shared.bytes_max / 8
+    }
+
+    /// Waits until a file of so many records and log bytes may be encoded. Those that are encoded end by themselves, so
+    /// that the wait does; one that is larger than the whole share goes alone.
+    pub(crate) async fn encoding(&self, records: usize, log_bytes: usize) -> Encoding {
+        let bytes = ENCODING_BYTES_MIN + records * ENCODING_RECORD_BYTES + log_bytes / 2;
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).clamp(1, self.shared.encoding_kib_max);
+        let permit = Arc::clone(&self.shared.encoding_kib).acquire_many_owned(kib).await;
+        let mut held = self.hold(Holder::Encoding);
+        held.set(bytes);
+        Encoding { _permit: permit.expect("the semaphore is never closed"), _held: held }
+    }
+
+    /// Cuts the largest open files until enough of the records that wait are on their way out.
+    fn relieve(&self, open: &mut OpenFiles) {
+        let flush_at = self.shared.bytes_max / 8 * 3;
+        while self.shared.records.load(Relaxed).saturating_sub(open.leaving()) > flush_at {
+            if !open.ask_largest() {
+                return;
+            }
+        }
+    }
+
+    fn change(&self, holder: Holder, from: usize, to: usize) {
+        let Shared { metrics, common, is_full, bytes_max, .. } = &*self.shared;
+        metrics.memory(holder, from, to);
+        if holder == Holder::Records {
+            moved(&self.shared.records, from, to);
+        }
+        if holder.has_share() {
+            return;
+        }
+        let eighth = bytes_max / 8;
+        let now = moved(common, from, to);
+        if now >= 5 * eighth {
+            if !is_full.swap(true, SeqCst) {
+                metrics.memory_full(true);
+            }
+            // Somebody else may have made room between the two steps above, and then has not seen the mark.
+            if common.load(SeqCst) < 4 * eighth && is_full.swap(false, SeqCst) {
+                metrics.memory_full(false);
+            }
+        } else if now < 4 * eighth && is_full.swap(false, SeqCst) {
+            metrics.memory_full(false);
+        }
     }
 }
 
-/// What one buffer holds; given back when dropped.
+/// Growing and shrinking are the same step, because sums wrap.
+fn moved(sum: &AtomicUsize, from: usize, to: usize) -> usize {
+    let change = to.wrapping_sub(from);
+    sum.fetch_add(change, SeqCst).wrapping_add(change)
+}
+
+/// What one holder has; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     budget: Budget,
-    log_bytes: usize,
+    holder: Holder,
+    bytes: usize,
 }
 
 impl Held {
-    /// The buffer now holds so many log bytes.
-    pub(crate) fn set(&mut self, log_bytes: usize) {
-        let shared = &self.budget.shared;
-        // Sums wrap, so that growing and shrinking are the same step.
-        let change = log_bytes.wrapping_sub(self.log_bytes);
-        let all = shared.log_bytes.fetch_add(change, Relaxed).wrapping_add(change);
-        self.log_bytes = log_bytes;
-        shared.metrics.buffered(all);
-    }
-
-    /// Must this buffer be cut for the sake of memory?
-    pub(crate) fn must_cut(&self) -> bool {
-        let shared = &self.budget.shared;
-        let all = shared.log_bytes.load(Relaxed);
-        let average = all / shared.holders.load(Relaxed).max(1);
-        self.log_bytes > 0 && all > self.budget.log_bytes_max && self.log_bytes >= average
+    /// The holder now has so many bytes.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        if bytes != self.bytes {
+            self.budget.change(self.holder, self.bytes, bytes);
+            self.bytes = bytes;
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.set(0);
-        self.budget.shared.holders.fetch_sub(1, Relaxed);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use prometheus_client::registry::Registry;
-
-    use super::*;
-
-    #[test]
-    fn over_the_budget_the_large_buffers_are_cut() {
-        let budget = Budget::new(100, Arc::new(Metrics::register(&mut Registry::default())));
-        let (mut large, mut small) = (budget.hold(), budget.hold());
-        large.set(80);
-        small.set(20);
-        assert!(!large.must_cut() && !small.must_cut());
-        small.set(21);
-        assert!(large.must_cut() && !small.must_cut());
-        drop(large);
-        assert!(!small.must_cut());
-    }
+/// A file may be encoded while this lives.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    _permit: OwnedSemaphorePermit,
+    _held: Held,
 }

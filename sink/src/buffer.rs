@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     roll::{CutReason, Extent, RollPolicy},
-    source::chunk::{Chunk, Record},
+    source::chunk::{Chunk, Record, memory_bytes},
 };
 
 /// Some consecutive records of a chunk.
@@ -78,6 +78,11 @@ impl Buffer {
     /// The buffer's records as numbers.
     pub fn extent(&self) -> &Extent {
         &self.extent
+    }
+
+    /// What the records take of memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        memory_bytes(self.extent.log_bytes, self.extent.records)
     }
 
     /// Is there no record?

@@ -23,8 +23,8 @@ pub struct Settings {
     pub roll_bytes_max: usize,
     /// A file holds at most this many records.
     pub roll_rows_max: usize,
-    /// The buffers of all partitions together hold at most about this many log bytes.
-    pub buffer_bytes_max: usize,
+    /// Everything that holds records or files takes at most about so much memory.
+    pub memory_bytes_max: usize,
     /// A checkpoint is written every so many files of a chain.
     pub checkpoint_files: u32,
     /// After this time a request to the store counts as unanswered.
@@ -81,6 +81,9 @@ pub enum ColumnType {
     Timestamp,
 }
 
+/// With less the client's queue has no room for one fetch.
+const MEMORY_BYTES_MIN: usize = 16 << 20;
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -89,7 +92,7 @@ impl Default for Settings {
             roll_interval: Duration::from_secs(10),
             roll_bytes_max: 64 << 20,
             roll_rows_max: 1_000_000,
-            buffer_bytes_max: 512 << 20,
+            memory_bytes_max: 512 << 20,
             checkpoint_files: 256,
             request_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(20),
@@ -179,9 +182,9 @@ impl Settings {
             (self.roll_bytes_max > 0, "sink.roll_bytes_max", "must be larger than 0"),
             (self.roll_rows_max > 0, "sink.roll_rows_max", "must be larger than 0"),
             (
-                self.buffer_bytes_max >= self.roll_bytes_max,
-                "sink.buffer_bytes_max",
-                "must not be smaller than sink.roll_bytes_max",
+                self.memory_bytes_max / 4 >= self.roll_bytes_max && self.memory_bytes_max >= MEMORY_BYTES_MIN,
+                "sink.memory_bytes_max",
+                "must be at least 16 MiB and four times sink.roll_bytes_max: a file is encoded in memory",
             ),
             (self.checkpoint_files > 0, "sink.checkpoint_files", "must be larger than 0"),
             (!self.request_timeout.is_zero(), "sink.request_timeout", "must be longer than 0"),
@@ -299,7 +302,12 @@ mod tests {
         check(|settings| settings.lake.clear(), Some("sink.lake"));
         check(|settings| settings.topic = "a/b".to_owned(), Some("sink.topic"));
         check(|settings| settings.roll_interval = Duration::ZERO, Some("sink.roll_interval"));
-        check(|settings| settings.buffer_bytes_max = 1, Some("sink.buffer_bytes_max"));
+        check(|settings| settings.memory_bytes_max = 4 * settings.roll_bytes_max, None);
+        check(|settings| settings.memory_bytes_max = 4 * settings.roll_bytes_max - 1, Some("sink.memory_bytes_max"));
+        check(
+            |settings| (settings.memory_bytes_max, settings.roll_bytes_max) = (1 << 20, 1),
+            Some("sink.memory_bytes_max"),
+        );
     }
 
     #[test]

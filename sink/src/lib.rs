@@ -10,7 +10,7 @@
 //! each key has one winner. So the files tile the log without gap or overlap, whoever writes and however often it is
 //! killed, and no other state is needed. Modules in the order of the path:
 
-/// The memory of all buffers together.
+/// The memory of everything together.
 mod budget;
 /// The records of the open file.
 pub mod buffer;
@@ -118,12 +118,14 @@ pub async fn run(
         }
         None => SchemaIds::built_in(),
     };
+    let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));
     let context = SourceContext {
         topic: settings.topic.as_str().into(),
         store: store.clone(),
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         resume_timeout: settings.resume_timeout,
+        budget: budget.clone(),
     };
     let writers = WriterParts {
         topic: Arc::clone(&context.topic),
@@ -136,11 +138,11 @@ pub async fn run(
         },
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(SEALERS)),
+        budget: budget.clone(),
         checkpoint_files: settings.checkpoint_files,
         promotion: Arc::new(Promotion::new(&settings.columns)),
         schema_ids,
     };
-    let budget = Budget::new(settings.buffer_bytes_max, Arc::clone(&metrics));
     let running = source.start(context).await.map_err(source_failure)?;
     let partition = |assignment: Assignment| {
         Partition::new(assignment, settings.roll_policy(), &writers, &budget, Arc::clone(&metrics))

@@ -22,6 +22,7 @@ use prometheus_client::{
 use registry::Answer;
 
 use crate::{
+    budget::Holder,
     decode::DeadReason,
     footer::Footer,
     lag::{Lag, LagReading},
@@ -94,6 +95,11 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HeldBy {
+    holder: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Partition {
     partition: u32,
 }
@@ -122,7 +128,11 @@ pub struct Metrics {
     rebalances: Family<Reason, Counter>,
     put_seconds: Histogram,
     seal_seconds: Histogram,
-    buffered_bytes: Gauge,
+    memory_bytes: Family<HeldBy, Gauge>,
+    memory: [Gauge; Holder::ALL.len()],
+    memory_bytes_max: Gauge,
+    memory_full: Gauge,
+    memory_pauses: Counter,
     committed_offset: Family<Partition, Gauge>,
     lag: Lag,
 }
@@ -130,6 +140,7 @@ pub struct Metrics {
 impl Metrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Metrics {
+        let memory_bytes: Family<HeldBy, Gauge> = Family::default();
         let metrics = Metrics {
             records: Counter::default(),
             log_bytes: Counter::default(),
@@ -146,7 +157,11 @@ impl Metrics {
             rebalances: zeroed(Rebalance::ALL.into_iter().map(|(_, label)| label)),
             put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             seal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
-            buffered_bytes: Gauge::default(),
+            memory: Holder::ALL.map(|(_, holder)| memory_bytes.get_or_create_owned(&HeldBy { holder })),
+            memory_bytes,
+            memory_bytes_max: Gauge::default(),
+            memory_full: Gauge::default(),
+            memory_pauses: Counter::default(),
             committed_offset: Family::default(),
             lag: Lag::default(),
         };
@@ -167,7 +182,16 @@ impl Metrics {
         registry.register("sink_rebalances", "Partitions given to and taken from us", m.rebalances.clone());
         registry.register("sink_put_seconds", "Time of a successful create", m.put_seconds.clone());
         registry.register("sink_seal_seconds", "Time to judge, sort and encode a file", m.seal_seconds.clone());
-        registry.register("sink_buffered_bytes", "Log bytes held in memory", m.buffered_bytes.clone());
+        registry.register(
+            "sink_memory_bytes",
+            "Bytes of records and files in memory, by holder",
+            m.memory_bytes.clone(),
+        );
+        registry.register("sink_memory_bytes_max", "The memory budget", m.memory_bytes_max.clone());
+        let help = "1 while reading waits for room in memory";
+        registry.register("sink_memory_full", help, m.memory_full.clone());
+        let help = "Times that reading waited for room in memory";
+        registry.register("sink_memory_pauses", help, m.memory_pauses.clone());
         registry.register(
             "sink_kafka_committed_offset",
             "Advisory offset that the broker holds for the group",
@@ -187,8 +211,21 @@ impl Metrics {
         self.log_bytes.inc_by(log_bytes as u64);
     }
 
-    pub(crate) fn buffered(&self, log_bytes: usize) {
-        self.buffered_bytes.set(log_bytes.try_into().unwrap_or(i64::MAX));
+    pub(crate) fn memory_max(&self, bytes: usize) {
+        self.memory_bytes_max.set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// A holder had so many bytes, and now has so many.
+    pub(crate) fn memory(&self, holder: Holder, from: usize, to: usize) {
+        let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.memory[holder as usize].inc_by(signed(to) - signed(from));
+    }
+
+    pub(crate) fn memory_full(&self, is_full: bool) {
+        self.memory_full.set(is_full.into());
+        if is_full {
+            self.memory_pauses.inc();
+        }
     }
 
     pub(crate) fn sealed(&self, elapsed: Duration) {

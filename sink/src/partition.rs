@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 pub(crate) use write::{Writer, WriterParts};
 
 use crate::{
-    budget::{Budget, Held},
+    budget::{Budget, OpenFile},
     buffer::{Buffer, Part},
     commit::{CommitError, Outcome},
     footer::Footer,
@@ -64,9 +64,8 @@ pub(crate) struct Partition {
     behind: VecDeque<Part>,
     /// The file before the open one, on its way into the lake.
     writing: Option<Writing>,
-    budget: Budget,
-    /// What the open file holds of the budget.
-    held: Held,
+    /// The open file, as the memory budget sees it.
+    open_file: OpenFile,
     lag: Watched,
 }
 
@@ -90,6 +89,7 @@ enum Step {
     Written(Result<Result<Written, CommitError>, tokio::task::JoinError>),
     Chunk(Option<Chunk>),
     Idle,
+    Memory,
 }
 
 impl Partition {
@@ -116,8 +116,7 @@ impl Partition {
             cut: None,
             behind: VecDeque::new(),
             writing: None,
-            held: budget.hold(),
-            budget: budget.clone(),
+            open_file: budget.open_file(),
             lag,
             metrics,
         }
@@ -140,6 +139,7 @@ impl Partition {
                 Step::Chunk(Some(chunk)) => self.take(chunk),
                 Step::Chunk(None) => self.ended = true,
                 Step::Idle => self.cut = Some(CutReason::Idle),
+                Step::Memory => self.cut = self.cut.or(Some(CutReason::Memory)),
             }
         }
     }
@@ -154,6 +154,7 @@ impl Partition {
             () = self.revoked.cancelled() => Step::Revoked,
             written = joined(&mut self.writing) => Step::Written(written),
             () = sleep_until(idle_at), if is_idle_timed => Step::Idle,
+            () = self.open_file.asked() => Step::Memory,
             chunk = self.chunks.recv(), if is_taking => Step::Chunk(chunk),
         }
     }
@@ -178,14 +179,11 @@ impl Partition {
                 rest.into_iter().for_each(|rest| self.behind.push_front(rest));
             }
         }
-        self.held.set(self.open.extent().log_bytes);
-        if self.cut.is_none() && !self.open.is_empty() {
-            if self.held.must_cut() {
-                self.cut = Some(CutReason::Memory);
-            } else if self.ended {
-                self.cut = Some(CutReason::Shutdown);
-            }
+        if self.cut.is_none() && !self.open.is_empty() && self.ended {
+            self.cut = Some(CutReason::Shutdown);
         }
+        let can_be_cut = self.writing.is_none() && self.cut.is_none() && !self.open.is_empty();
+        self.open_file.set(if can_be_cut { self.open.memory_bytes() } else { 0 });
         self.note_lag();
     }
 
@@ -197,8 +195,8 @@ impl Partition {
         let Some(cut) = self.cut.take() else { return };
         let extent = *self.open.extent();
         let file = std::mem::replace(&mut self.open, Buffer::new(extent.next, extent.running_max_us));
-        let held = std::mem::replace(&mut self.held, self.budget.hold());
-        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, held));
+        let leaving = self.open_file.leave(file.memory_bytes());
+        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, leaving));
         self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: extent.min_us });
         self.fill();
     }

@@ -26,6 +26,7 @@ pub use chunk::{Chunk, Record};
 pub use error::SourceError;
 
 use crate::{
+    budget::Budget,
     health::Readiness,
     metrics::Metrics,
     object_path::Chain,
@@ -75,6 +76,7 @@ pub(crate) struct SourceContext {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
     pub(crate) resume_timeout: Duration,
+    pub(crate) budget: Budget,
 }
 
 /// Waits between two looks at a lake that does not answer.

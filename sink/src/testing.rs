@@ -88,6 +88,18 @@ pub(crate) struct Conducted {
 /// Starts a partition at a resume point; the test is its source.
 pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: RollPolicy) -> Conducted {
     let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    conduct_within(&Budget::new(usize::MAX, Arc::clone(&metrics)), PARTITION, objects, resume, policy, metrics)
+}
+
+/// One of several partitions that share their memory.
+pub(crate) fn conduct_within(
+    budget: &Budget,
+    partition: u32,
+    objects: Arc<dyn ObjectStore>,
+    resume: Resume,
+    policy: RollPolicy,
+    metrics: Arc<Metrics>,
+) -> Conducted {
     let committer = Committer {
         store: Store::with_objects(objects, "memory:///"),
         metrics: Arc::clone(&metrics),
@@ -100,6 +112,7 @@ pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: Rol
         committer,
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(2)),
+        budget: budget.clone(),
         checkpoint_files: 3,
         promotion: Arc::new(Promotion::none()),
         schema_ids: SchemaIds::built_in(),
@@ -108,15 +121,14 @@ pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: Rol
     let (wishes, commands) = mpsc::channel(64);
     let revoked = CancellationToken::new();
     let assignment = Assignment {
-        partition: PARTITION,
+        partition,
         log_id: LOG_ID.into(),
         resume,
         chunks,
         revoked: revoked.clone(),
-        control: Control { partition: PARTITION, commands: wishes },
+        control: Control { partition, commands: wishes },
     };
-    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
-    let task = tokio::spawn(Partition::new(assignment, policy, &parts, &budget, Arc::clone(&metrics)).run());
+    let task = tokio::spawn(Partition::new(assignment, policy, &parts, budget, Arc::clone(&metrics)).run());
     Conducted { task, chunks: Some(sender), commands, revoked, metrics }
 }
 

@@ -70,8 +70,10 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
     footer.row_hash = hash;
     footer.columns = promotion.text().to_owned();
     footer.to_key_values().into_iter().for_each(|pair| writer.append_key_value_metadata(pair));
-    let bytes = writer.into_inner().expect("writing to memory does not fail").into();
-    WrittenFile { footer, bytes, mismatches: columns.mismatches() }
+    let mut bytes = writer.into_inner().expect("writing to memory does not fail");
+    // It may wait for the store for long, and only what it holds is counted.
+    bytes.shrink_to_fit();
+    WrittenFile { footer, bytes: bytes.into(), mismatches: columns.mismatches() }
 }
 
 static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(properties);

@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::Written;
 use crate::{
-    budget::Held,
+    budget::{Budget, Holder, Leaving},
     buffer::Buffer,
     commit::{CommitError, Committer, Outcome},
     dead_letter, decode,
@@ -36,6 +36,7 @@ pub(crate) struct WriterParts {
     pub(crate) metrics: Arc<Metrics>,
     /// Files that may be encoded at the same time.
     pub(crate) sealers: Arc<Semaphore>,
+    pub(crate) budget: Budget,
     pub(crate) checkpoint_files: u32,
     pub(crate) promotion: Arc<Promotion>,
     pub(crate) schema_ids: SchemaIds,
@@ -59,6 +60,12 @@ struct Sealed {
     dead_reasons: Vec<&'static str>,
 }
 
+impl Sealed {
+    fn bytes(&self) -> usize {
+        self.file.bytes.len() + self.dead_letters.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 impl WriterParts {
     pub(crate) fn writer(&self, partition: u32, log_id: Arc<str>, limits_hash: u64, files: u32) -> Writer {
         let chain = Chain::new(&*self.topic, partition);
@@ -76,10 +83,11 @@ impl Writer {
         self: Arc<Self>,
         buffer: Buffer,
         cut: CutReason,
-        held: Held,
+        leaving: Leaving,
     ) -> Result<Written, CommitError> {
-        let sealed = self.sealed(buffer, cut).await;
-        drop(held);
+        let sealed = self.sealed(buffer, cut, leaving).await;
+        let mut uploading = self.shared.budget.hold(Holder::Upload);
+        uploading.set(sealed.bytes());
         self.store_dead_letters(&sealed).await;
         let WrittenFile { footer, bytes, mismatches } = sealed.file;
         let outcome = self.shared.committer.create(&self.chain, &footer, bytes.clone()).await?;
@@ -91,10 +99,16 @@ impl Writer {
         Ok(Written { outcome, footer })
     }
 
-    async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason) -> Sealed {
+    async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason, leaving: Leaving) -> Sealed {
+        let extent = buffer.extent();
+        let _encoding = self.shared.budget.encoding(extent.records, extent.log_bytes).await;
         let _permit = self.shared.sealers.acquire().await.expect("the semaphore is never closed");
         let writer = Arc::clone(self);
-        let sealing = tokio::task::spawn_blocking(move || writer.seal(&buffer, cut));
+        let sealing = tokio::task::spawn_blocking(move || {
+            let sealed = writer.seal(&buffer, cut);
+            drop((buffer, leaving));
+            sealed
+        });
         sealing.await.expect("a panic while sealing is a bug, and ends the partition")
     }
 

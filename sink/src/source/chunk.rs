@@ -1,7 +1,10 @@
 //! A run of one partition's records, in log order, in one allocation.
 //!
 //! Responsible for holding records on their way from a source to a file without an allocation for each of them. The
-//! bytes in a chunk are the unit in which the sink counts memory and cuts files.
+//! log bytes of records are the unit in which files are cut. Promises: what a chunk takes of memory is counted for as long
+//! as it lives, wherever it is.
+
+use crate::budget::{Budget, Held, Holder};
 
 /// One record as it lies in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Chunk {
     pub generation: u32,
     arena: Vec<u8>,
     index: Vec<Entry>,
+    /// What is counted of it, if somebody counts.
+    held: Option<Held>,
 }
 
 /// Where a record lies in the arena: the key, then the value.
@@ -51,12 +56,40 @@ impl Chunk {
         Chunk { generation, ..Chunk::default() }
     }
 
-    /// An empty chunk with the room that another one took: a partition's chunks are much alike.
-    pub(crate) fn like(other: &Chunk) -> Chunk {
-        Chunk {
-            generation: other.generation,
-            arena: Vec::with_capacity(other.arena.len()),
-            index: Vec::with_capacity(other.index.len()),
+    /// An empty chunk that is counted.
+    pub(crate) fn counted(generation: u32, budget: &Budget) -> Chunk {
+        Chunk { generation, held: Some(budget.hold(Holder::Records)), ..Chunk::default() }
+    }
+
+    /// Makes room for as many records as another chunk took: a partition's chunks are much alike.
+    pub(crate) fn reserve(&mut self, room: Room) {
+        self.arena.reserve(room.log_bytes);
+        self.index.reserve(room.records);
+        self.count();
+    }
+
+    /// The room that the records take.
+    pub(crate) fn room(&self) -> Room {
+        Room { log_bytes: self.arena.len(), records: self.index.len() }
+    }
+
+    /// Gives back the room that no record has taken, if it is much.
+    pub(crate) fn trim(&mut self) {
+        if self.memory_bytes() / 2 > memory_bytes(self.log_bytes(), self.index.len()) {
+            self.arena.shrink_to_fit();
+            self.index.shrink_to_fit();
+            self.count();
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        memory_bytes(self.arena.capacity(), self.index.capacity())
+    }
+
+    fn count(&mut self) {
+        let bytes = self.memory_bytes();
+        if let Some(held) = &mut self.held {
+            held.set(bytes);
         }
     }
 
@@ -78,6 +111,7 @@ impl Chunk {
             key_bytes,
             value_bytes,
         });
+        self.count();
     }
 
     /// The record at a position.
@@ -114,6 +148,21 @@ impl Chunk {
     pub fn log_bytes(&self) -> usize {
         self.arena.len()
     }
+}
+
+/// What records take of memory, beside their chunk's own struct.
+pub(crate) fn memory_bytes(log_bytes: usize, records: usize) -> usize {
+    log_bytes + records * size_of::<Entry>() + CHUNK_STRUCT_BYTES
+}
+
+/// A chunk, and what the allocator and the buffer take for it.
+const CHUNK_STRUCT_BYTES: usize = 256;
+
+/// Room in a chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    log_bytes: usize,
+    records: usize,
 }
 
 fn present(bytes: u32) -> usize {

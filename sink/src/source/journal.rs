@@ -30,6 +30,8 @@ pub struct JournalSource {
 
 /// At the end of the log, records are gathered for so long before they are handed over: one hand-over then carries many.
 const GATHER: Duration = Duration::from_millis(10);
+/// Room in memory is looked for so often.
+const ROOM_POLL: Duration = Duration::from_millis(5);
 /// When the sink stops, what the log holds at that moment is still written, if it can be read in this time.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -113,6 +115,8 @@ impl Feed {
         while !self.stop.is_cancelled() {
             if self.position >= self.journal.end_offset(self.partition) {
                 self.wait().await;
+            } else if self.context.budget.is_full() {
+                self.wait_for_room().await;
             } else if !self.hand_over().await? {
                 return Ok(());
             }
@@ -125,6 +129,15 @@ impl Feed {
         self.note_end();
         tokio::select! {
             () = self.journal.wait(self.partition, self.position) => sleep(GATHER).await,
+            Some(wish) = self.wishes.recv() => self.obey(wish).await,
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Memory is short: what is on its way into the lake makes room.
+    async fn wait_for_room(&mut self) {
+        tokio::select! {
+            () = sleep(ROOM_POLL) => self.note_end(),
             Some(wish) = self.wishes.recv() => self.obey(wish).await,
             () = self.stop.cancelled() => {}
         }
@@ -164,7 +177,10 @@ impl Feed {
         let (journal, partition, position, generation) =
             (self.journal.clone(), self.partition, self.position, self.generation);
         self.note_end();
-        let reading = tokio::task::spawn_blocking(move || read(&journal, partition, position, generation));
+        let budget = self.context.budget.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            read(&journal, partition, position, Chunk::counted(generation, &budget))
+        });
         let read = reading.await.map_err(|error| SourceError::Panicked(error.to_string()))?;
         read.map_err(|reason| SourceError::Journal { partition, reason })
     }
@@ -208,9 +224,8 @@ async fn truncate(journal: &Journal, partition: u32, next: u64) {
     }
 }
 
-fn read(journal: &Journal, partition: u32, from: u64, generation: u32) -> Result<Chunk, ReadError> {
+fn read(journal: &Journal, partition: u32, from: u64, mut chunk: Chunk) -> Result<Chunk, ReadError> {
     let records = journal.read(partition, from, CHUNK_BYTES)?;
-    let mut chunk = Chunk::new(generation);
     for record in records.iter() {
         let (key, value) = (Some(record.key), Some(record.value));
         chunk.push(Record { offset: record.offset, timestamp_us: record.timestamp_us, key, value });

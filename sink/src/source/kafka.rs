@@ -43,6 +43,12 @@ type Consumer = BaseConsumer<Context>;
 
 /// How long the broker may take to answer a question at boot.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The client takes no limit below the largest message, which is 1 MB unless set.
+const FETCH_BYTES_MIN: usize = 1 << 20;
+/// Larger fetches do not come sooner.
+const FETCH_BYTES_MAX: usize = 16 << 20;
+/// What a message costs the client beside its bytes.
+const MESSAGE_STRUCT_BYTES: usize = 512;
 /// Assignments and commands that may wait.
 const WAITING_MAX: usize = 1024;
 
@@ -53,7 +59,7 @@ impl KafkaSource {
 
     /// Checks broker and topic, and joins the group.
     pub(crate) async fn start(self, context: SourceContext) -> Result<Running, SourceError> {
-        let config = client_config(&self.settings);
+        let config = client_config(&self.settings, context.budget.client_bytes());
         let (brokers, topic) = (self.settings.brokers.clone(), Arc::clone(&self.topic));
         let group = Context::new(context, Handle::current());
         let consumer: Consumer = config.create_with_context(group).map_err(SourceError::Settings)?;
@@ -90,11 +96,17 @@ impl KafkaSource {
     }
 }
 
-fn client_config(settings: &KafkaSettings) -> ClientConfig {
+fn client_config(settings: &KafkaSettings, queue_bytes: usize) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Warning);
-    // Room for one fetch of each of many partitions; what is behind it stays on the broker.
-    config.set("queued.max.messages.kbytes", "32768").set("fetch.queue.backoff.ms", "50");
+    // Beside its bytes each message costs the client a struct of several hundred, and a fetch may come on top of a full
+    // queue. What does not fit stays on the broker.
+    let queued_kib = (queue_bytes / 4 / 1024).max(FETCH_BYTES_MIN / 1024);
+    config
+        .set("queued.max.messages.kbytes", queued_kib.to_string())
+        .set("queued.min.messages", (queue_bytes / 2 / MESSAGE_STRUCT_BYTES).clamp(1_000, 100_000).to_string())
+        .set("fetch.max.bytes", (queue_bytes / 8).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX).to_string())
+        .set("fetch.queue.backoff.ms", "50");
     for (key, value) in &settings.properties {
         config.set(key, value);
     }

@@ -29,8 +29,22 @@ use crate::source::{Assignment, CHUNKS_WAITING_MAX, Command, Control, SourceErro
 const POLL: Duration = Duration::from_millis(20);
 /// Messages between two looks at wishes, stops and ownership.
 const MESSAGES_PER_TURN: usize = 2_000;
+/// Want of memory for so long pauses all partitions. Until then nothing is polled, which the group does not notice.
+const PAUSE_AFTER: Duration = Duration::from_millis(200);
+/// Room in memory is looked for so often meanwhile.
+const SHORT_POLL: Duration = Duration::from_millis(2);
 /// Advisory offsets are sent so often.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// There is none, since a moment ago.
+    Short,
+    /// There is none, and all partitions are paused.
+    Paused,
+}
 
 /// See the module.
 pub(super) struct Poller {
@@ -43,6 +57,8 @@ pub(super) struct Poller {
     wishes: mpsc::Receiver<Command>,
     drain: CancellationToken,
     leave: CancellationToken,
+    /// Since when there has been no room in memory.
+    full_since: Option<Instant>,
     /// Advisory offsets that have not been sent.
     committed: HashMap<u32, u64>,
     commit_at: Instant,
@@ -66,6 +82,7 @@ impl Poller {
             wishes,
             drain,
             leave,
+            full_since: None,
             committed: HashMap::new(),
             commit_at: Instant::now() + COMMIT_INTERVAL,
         }
@@ -91,7 +108,9 @@ impl Poller {
             if self.drain.is_cancelled() {
                 self.end_feeds();
             }
+            let room = self.room();
             for feed in self.feeds.values_mut() {
+                feed.hold(room == Room::Paused);
                 feed.apply_seek(&self.consumer, &self.topic);
                 feed.send(&self.consumer);
             }
@@ -99,12 +118,25 @@ impl Poller {
                 self.send_commits(CommitMode::Async);
                 self.commit_at = Instant::now() + COMMIT_INTERVAL;
             }
-            self.poll()?;
+            match room {
+                Room::Short => std::thread::sleep(SHORT_POLL),
+                Room::Enough | Room::Paused => self.poll()?,
+            }
             for feed in self.feeds.values_mut().filter(|feed| feed.is_ripe()) {
                 feed.hand_over(&self.consumer);
             }
         }
         Ok(())
+    }
+
+    /// Is there room in memory? A pause throws away what the client has fetched, so a short want is only waited out.
+    fn room(&mut self) -> Room {
+        if !self.consumer.context().source.budget.is_full() {
+            self.full_since = None;
+            return Room::Enough;
+        }
+        let since = *self.full_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PAUSE_AFTER { Room::Short } else { Room::Paused }
     }
 
     /// Takes the messages that are there; waits for the first one only.
@@ -140,7 +172,10 @@ impl Poller {
                 Change::Assigned { partition, resume, position, revoked } => {
                     let Some(assignments) = &self.assignments else { continue };
                     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
-                    self.feeds.insert(partition, Feed::new(partition, position, sender));
+                    self.feeds.insert(
+                        partition,
+                        Feed::new(partition, position, sender, &self.consumer.context().source.budget),
+                    );
                     let control = Control { partition, commands: self.commands.clone() };
                     let log_id = Arc::clone(self.consumer.context().log_id());
                     let assignment = Assignment { partition, log_id, resume, chunks, revoked, control };

@@ -15,7 +15,10 @@ use rdkafka::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::Consumer;
-use crate::source::{CHUNK_BYTES, Chunk, Record};
+use crate::{
+    budget::Budget,
+    source::{CHUNK_BYTES, Chunk, Record, chunk::Room},
+};
 
 /// Messages are gathered for so long before a chunk that is not full is handed over.
 pub(super) const GATHER: Duration = Duration::from_millis(20);
@@ -35,25 +38,33 @@ pub(super) struct Feed {
     seeking: Option<u64>,
     open: Chunk,
     opened: Instant,
+    /// What the last chunk took.
+    room: Room,
+    budget: Budget,
     /// Full chunks that the task has no room for.
     waiting: VecDeque<Chunk>,
     is_paused: bool,
+    /// No partition is read for now.
+    is_held: bool,
     /// `None` once the log has ended for the task.
     chunks: Option<mpsc::Sender<Chunk>>,
 }
 
 impl Feed {
-    pub(super) fn new(partition: u32, start: u64, chunks: mpsc::Sender<Chunk>) -> Feed {
+    pub(super) fn new(partition: u32, start: u64, chunks: mpsc::Sender<Chunk>, budget: &Budget) -> Feed {
         Feed {
             partition,
             generation: 0,
             expected: Some(start),
             surprising: None,
             seeking: None,
-            open: Chunk::new(0),
+            open: Chunk::counted(0, budget),
             opened: Instant::now(),
+            room: Room::default(),
+            budget: budget.clone(),
             waiting: VecDeque::new(),
             is_paused: false,
+            is_held: false,
             chunks: Some(chunks),
         }
     }
@@ -66,6 +77,7 @@ impl Feed {
         }
         if self.open.is_empty() {
             self.opened = Instant::now();
+            self.open.reserve(self.room);
         }
         let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
         self.open.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
@@ -104,8 +116,11 @@ impl Feed {
     /// Hands the open chunk over; a task without room pauses the partition.
     pub(super) fn hand_over(&mut self, consumer: &Consumer) {
         if !self.open.is_empty() {
-            let next = Chunk::like(&self.open);
-            self.waiting.push_back(std::mem::replace(&mut self.open, next));
+            let next = Chunk::counted(self.generation, &self.budget);
+            let mut full = std::mem::replace(&mut self.open, next);
+            self.room = full.room();
+            full.trim();
+            self.waiting.push_back(full);
         }
         self.send(consumer);
     }
@@ -125,10 +140,15 @@ impl Feed {
                 Some(Ok(()) | Err(TrySendError::Closed(_))) | None => {}
             }
         }
-        let is_full = !self.waiting.is_empty();
-        if is_full != self.is_paused && self.set_paused(consumer, is_full).is_ok() {
-            self.is_paused = is_full;
+        let pauses = self.is_held || !self.waiting.is_empty();
+        if pauses != self.is_paused && self.set_paused(consumer, pauses).is_ok() {
+            self.is_paused = pauses;
         }
+    }
+
+    /// Stops to read, or goes on, because there is no room in memory, or there is again.
+    pub(super) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
     }
 
     /// Reads no further. The task sees the end when it has taken all chunks.
@@ -148,7 +168,7 @@ impl Feed {
     /// Goes on from an offset that a task asked for.
     pub(super) fn seek(&mut self, offset: u64, generation: u32) {
         self.generation = generation;
-        self.open = Chunk::new(generation);
+        self.open = Chunk::counted(generation, &self.budget);
         self.waiting.clear();
         (self.expected, self.surprising, self.seeking) = (Some(offset), None, Some(offset));
     }

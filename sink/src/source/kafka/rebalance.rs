@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, incarnation};
 use crate::{
+    budget::{Held, Holder},
     metrics::Rebalance,
     resume::Resume,
     source::{SourceContext, SourceError},
@@ -54,6 +55,8 @@ pub(super) enum Change {
 /// The consumer's context.
 pub(super) struct Context {
     pub(super) source: SourceContext,
+    /// The client's queue, for as long as there is a client.
+    _queue: Held,
     runtime: Handle,
     log_id: OnceLock<Arc<str>>,
     /// Stops the tasks of the partitions that are ours.
@@ -64,8 +67,11 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(source: SourceContext, runtime: Handle) -> Context {
+        let mut queue = source.budget.hold(Holder::Client);
+        queue.set(source.budget.client_bytes());
         Context {
             source,
+            _queue: queue,
             runtime,
             log_id: OnceLock::new(),
             owned: Mutex::default(),
