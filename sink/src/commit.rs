@@ -13,7 +13,10 @@ use operator::Condition;
 use rand::RngExt;
 use tokio::time::Instant;
 
+#[cfg(test)]
+use crate::simulation::{self, Bug};
 use crate::{
+    failpoint::{self, Point},
     footer::{self, Footer, FooterError},
     metrics::{CommitOutcome, Metrics, StoreErrorKind},
     object_path::Chain,
@@ -78,6 +81,7 @@ impl Committer {
         let path = chain.file(self.store.root(), mine.start_offset);
         let mut back_off = BackOff::new(self.back_off_min);
         loop {
+            failpoint::pass(Point::DuringPut);
             let Err(unclear) = self.put(&path, content.clone()).await else {
                 self.metrics.commit(CommitOutcome::Created);
                 return Ok(Outcome::Created);
@@ -151,7 +155,10 @@ impl Committer {
             let reason = "its footer does not match its name".to_owned();
             return Err(CommitError::Corrupt { lake: lake(), path: path.clone(), reason });
         }
-        let outcome = if theirs.same_content(mine) { Outcome::Adopted } else { Outcome::Lost(theirs) };
+        let is_same = theirs.same_content(mine);
+        #[cfg(test)]
+        let is_same = is_same || simulation::is_planted(Bug::AdoptsUnread);
+        let outcome = if is_same { Outcome::Adopted } else { Outcome::Lost(theirs) };
         self.metrics.commit(match outcome {
             Outcome::Adopted => CommitOutcome::Adopted,
             _ => CommitOutcome::Lost,
@@ -173,7 +180,7 @@ impl BackOff {
 
     async fn wait(&mut self, committer: &Committer, path: &Path, unclear: &str) {
         self.attempts += 1;
-        let wait = self.next.mul_f64(rand::rng().random_range(0.5..1.0));
+        let wait = self.next.mul_f64(jitter());
         tracing::warn!(
             %path,
             attempts = self.attempts,
@@ -185,4 +192,13 @@ impl BackOff {
         tokio::time::sleep(wait).await;
         self.next = (self.next * 2).min(BACK_OFF_MAX);
     }
+}
+
+/// A part of a wait.
+fn jitter() -> f64 {
+    #[cfg(test)]
+    if let Some(jitter) = simulation::jitter() {
+        return jitter;
+    }
+    rand::rng().random_range(0.5..1.0)
 }

@@ -22,6 +22,8 @@ pub mod config;
 pub mod dead_letter;
 /// Record -> row, or dead letter.
 pub mod decode;
+/// Points at which tests kill the process.
+mod failpoint;
 /// What a file says about itself.
 pub mod footer;
 /// When the sink is ready.
@@ -46,6 +48,8 @@ pub mod row_hash;
 pub mod schema;
 /// Which schema ids can be read.
 pub mod schema_ids;
+#[cfg(test)]
+mod simulation;
 /// Rows by (user key, offset), stable.
 pub mod sort;
 /// Where records come from.

@@ -21,10 +21,13 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub(crate) use write::{Writer, WriterParts};
 
+#[cfg(test)]
+use crate::simulation::{self, Bug};
 use crate::{
     budget::{Budget, OpenFile},
     buffer::{Buffer, Part},
     commit::{CommitError, Outcome},
+    failpoint::{self, Point},
     footer::Footer,
     lag::Watched,
     metrics::Metrics,
@@ -164,6 +167,7 @@ impl Partition {
         if chunk.generation == self.generation && !chunk.is_empty() {
             self.metrics.read(chunk.len(), chunk.log_bytes());
             self.behind.push_back(Part::whole(chunk));
+            failpoint::pass(Point::AfterConsume);
         }
     }
 
@@ -189,7 +193,10 @@ impl Partition {
 
     /// Rule A: the next file is written when the one before it is in the lake, and not earlier.
     fn start_write(&mut self) {
-        if self.writing.is_some() {
+        let may_write = self.writing.is_none();
+        #[cfg(test)]
+        let may_write = may_write || simulation::is_planted(Bug::SkipsRuleA);
+        if !may_write {
             return;
         }
         let Some(cut) = self.cut.take() else { return };
@@ -233,6 +240,10 @@ impl Partition {
             writer = winner.writer,
             "another writer created the file first: dropped the buffer, going on where its file ends"
         );
+        #[cfg(test)]
+        if simulation::is_planted(Bug::KeepsBuffer) {
+            return;
+        }
         self.generation += 1;
         self.open = Buffer::new(winner.next_offset, winner.running_max_timestamp_us);
         self.behind.clear();

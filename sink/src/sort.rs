@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 
 use crate::buffer::{Buffer, Place};
+#[cfg(test)]
+use crate::simulation::{self, Bug};
 
 /// A good record and the beginning of its user key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ impl Row {
 
 /// Sorts rows that stand in log order by user key. The sort is stable, hence by (user key, offset).
 pub fn by_user(rows: &mut [Row], buffer: &Buffer) {
+    #[cfg(test)]
+    if simulation::is_planted(Bug::SortsUnstably) {
+        rows.reverse();
+    }
     rows.sort_by(|left, right| left.key_prefix.cmp(&right.key_prefix).then_with(|| whole_keys(left, right, buffer)));
 }
 

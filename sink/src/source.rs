@@ -47,6 +47,9 @@ pub enum Source {
     Journal(JournalSource),
     /// A Kafka topic, shared with the other members of a consumer group.
     Kafka(Box<KafkaSource>),
+    /// A log that a simulation makes up.
+    #[cfg(test)]
+    Simulated(crate::simulation::SimulatedSource),
 }
 
 impl Source {
@@ -64,6 +67,8 @@ impl Source {
         match self {
             Source::Journal(source) => source.start(context).await,
             Source::Kafka(source) => source.start(context).await,
+            #[cfg(test)]
+            Source::Simulated(source) => source.start(context).await,
         }
     }
 }

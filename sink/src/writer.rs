@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use crate::{
     buffer::Buffer,
     decode::decoded,
+    failpoint::{self, Point},
     footer::Footer,
     promote::Promotion,
     row_hash::{RowHasher, chained},
@@ -65,6 +66,7 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
             columns.append(&event, record.offset);
         }
         writer.write(&columns.finish()).expect("writing to memory does not fail");
+        failpoint::pass(Point::InRowGroup);
     }
     footer.rows = rows.len() as u64;
     footer.row_hash = hash;

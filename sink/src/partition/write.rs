@@ -9,7 +9,10 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::Written;
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
     buffer::Buffer,
     commit::{CommitError, Committer, Outcome},
     dead_letter, decode,
+    failpoint::{self, Point},
     footer::Footer,
     metrics::Metrics,
     object_path::Chain,
@@ -90,7 +94,9 @@ impl Writer {
         uploading.set(sealed.bytes());
         self.store_dead_letters(&sealed).await;
         let WrittenFile { footer, bytes, mismatches } = sealed.file;
+        failpoint::pass(Point::BeforePut);
         let outcome = self.shared.committer.create(&self.chain, &footer, bytes.clone()).await?;
+        failpoint::pass(Point::AfterPut);
         if outcome == Outcome::Created {
             self.shared.metrics.committed(&footer, bytes.len(), cut, &sealed.dead_reasons);
             self.shared.metrics.mismatched(&mismatches);
@@ -104,12 +110,12 @@ impl Writer {
         let _encoding = self.shared.budget.encoding(extent.records, extent.log_bytes).await;
         let _permit = self.shared.sealers.acquire().await.expect("the semaphore is never closed");
         let writer = Arc::clone(self);
-        let sealing = tokio::task::spawn_blocking(move || {
+        on_blocking_thread(move || {
             let sealed = writer.seal(&buffer, cut);
             drop((buffer, leaving));
             sealed
-        });
-        sealing.await.expect("a panic while sealing is a bug, and ends the partition")
+        })
+        .await
     }
 
     /// Decode -> sort -> write.
@@ -174,9 +180,23 @@ impl Writer {
         if self.files.fetch_add(1, Relaxed) + 1 < self.shared.checkpoint_files {
             return;
         }
-        match resume::checkpoint(&self.shared.committer.store, &self.chain, file).await {
-            Ok(()) => self.files.store(0, Relaxed),
-            Err(error) => tracing::warn!(partition = mine.partition, %error, "cannot write a checkpoint, trying later"),
+        let committer = &self.shared.committer;
+        // A store that says nothing must not keep the partition from its next file.
+        let written = timeout(committer.request_timeout, resume::checkpoint(&committer.store, &self.chain, file)).await;
+        let partition = mine.partition;
+        match written {
+            Ok(Ok(())) => self.files.store(0, Relaxed),
+            Ok(Err(error)) => tracing::warn!(partition, %error, "cannot write a checkpoint, trying later"),
+            Err(_) => tracing::warn!(partition, "the store did not answer to a checkpoint, trying later"),
         }
     }
+}
+
+/// Work of the CPU. A simulated sink does it at once: with other threads no history would come again.
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[cfg(test)]
+    if crate::simulation::is_running() {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.expect("a panic in this work is a bug, and ends the partition")
 }

@@ -23,7 +23,10 @@ use super::{
     feed::{Feed, GATHER},
     rebalance::Change,
 };
-use crate::source::{Assignment, CHUNKS_WAITING_MAX, Command, Control, SourceError};
+use crate::{
+    failpoint::{self, Point},
+    source::{Assignment, CHUNKS_WAITING_MAX, Command, Control, SourceError},
+};
 
 /// Longest wait for a message: wishes and stops are looked at in between.
 const POLL: Duration = Duration::from_millis(20);
@@ -227,6 +230,7 @@ impl Poller {
         if let Err(error) = self.consumer.commit(&offsets, mode) {
             tracing::debug!(%error, "advisory offsets were not taken");
         }
+        failpoint::pass(Point::AfterCommit);
     }
 
     /// Which errors end the sink? Those that no waiting mends.
