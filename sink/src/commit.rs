@@ -18,9 +18,9 @@ use crate::simulation::{self, Bug};
 use crate::{
     failpoint::{self, Point},
     footer::{self, Footer, FooterError},
-    metrics::{CommitOutcome, Metrics, StoreErrorKind},
+    metrics::{CommitOutcome, Metrics},
     object_path::Chain,
-    store::Store,
+    store::{Store, StoreErrorKind, reason},
 };
 
 /// How a create ended.
@@ -117,7 +117,7 @@ impl Committer {
                 self.lake.set(true, "");
                 return Ok(());
             }
-            Ok(Err(error)) => (StoreErrorKind::of(&error), error.to_string()),
+            Ok(Err(error)) => (StoreErrorKind::of(&error), reason(&error)),
             Err(_) => (StoreErrorKind::Timeout, format!("no answer within {:?}", self.request_timeout)),
         };
         self.metrics.store_error(kind);

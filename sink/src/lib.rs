@@ -113,7 +113,10 @@ pub async fn run(
     settings.check().map_err(Failure::config)?;
     metrics.promoted(settings.columns.iter().map(|column| column.name.as_str()));
     let readiness = Readiness::register(health);
-    store.probe().await.map_err(Failure::environment)?;
+    tokio::select! {
+        probed = store.probe() => probed.map_err(Failure::environment)?,
+        () = shutdown.cancelled() => return Ok(()),
+    }
     readiness.lake.set(true, "");
     let schema_ids = match &settings.registry {
         Some(registry) => {

@@ -27,6 +27,7 @@ use crate::{
     footer::Footer,
     lag::{Lag, LagReading},
     roll::CutReason,
+    store::StoreErrorKind,
 };
 
 /// How a commit ended.
@@ -35,15 +36,6 @@ pub(crate) enum CommitOutcome {
     Created,
     Adopted,
     Lost,
-}
-
-/// What a store answered instead of yes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoreErrorKind {
-    Exists,
-    Denied,
-    Timeout,
-    Other,
 }
 
 /// What the consumer group did.
@@ -57,27 +49,6 @@ pub(crate) enum Rebalance {
 impl CommitOutcome {
     const ALL: [(CommitOutcome, &str); 3] =
         [(CommitOutcome::Created, "created"), (CommitOutcome::Adopted, "adopted"), (CommitOutcome::Lost, "lost")];
-}
-
-impl StoreErrorKind {
-    const ALL: [(StoreErrorKind, &str); 4] = [
-        (StoreErrorKind::Exists, "exists"),
-        (StoreErrorKind::Denied, "denied"),
-        (StoreErrorKind::Timeout, "timeout"),
-        (StoreErrorKind::Other, "other"),
-    ];
-
-    pub(crate) fn of(error: &object_store::Error) -> StoreErrorKind {
-        match error {
-            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
-                StoreErrorKind::Exists
-            }
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                StoreErrorKind::Denied
-            }
-            _ => StoreErrorKind::Other,
-        }
-    }
 }
 
 impl Rebalance {

@@ -1,11 +1,21 @@
 //! Every kind of store: what the boot probe accepts and what it refuses.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use futures::TryStreamExt;
 use object_store::memory::InMemory;
 
 use super::*;
 use crate::testing::{Fault, Faulty, conduct, good_log, policy, read_chain, resume_point};
+
+/// One create of all fails in this way.
+fn nth_create(nth: usize, fault: Fault) -> impl FnMut(&Path) -> Fault {
+    let mut creates = 0;
+    move |_: &Path| {
+        creates += 1;
+        if creates == nth { fault } else { Fault::None }
+    }
+}
 
 fn faulty(plan: impl FnMut(&Path) -> Fault + Send + 'static) -> Store {
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
@@ -18,6 +28,8 @@ async fn stores_that_honour_create_if_absent_pass_and_hold_a_chain() {
         store.probe().await.expect("it passes");
         let left: Vec<_> = store.objects().list_with_delimiter(None).await.expect("a list").common_prefixes;
         assert!(left.iter().all(|prefix| prefix.as_ref() == "_probe"), "{left:?}");
+        let probes: Vec<_> = store.objects().list(Some(&Path::from("_probe"))).try_collect().await.expect("a list");
+        assert!(probes.is_empty(), "{probes:?}");
         let log = good_log(10);
         for _ in 0..2 {
             let resume = resume_point(store.objects()).await;
@@ -40,20 +52,29 @@ async fn stores_that_lose_a_race_silently_are_refused() {
         let line = store.probe().await.expect_err("it must be refused").to_string();
         assert!(line.contains("ignores create-if-absent") && line.contains(expected), "{line}");
     }
-    check(faulty(|_| Fault::Overwrite), "a second create").await;
-    let racing = |path: &Path| if path.as_ref().ends_with("race") { Fault::Overwrite } else { Fault::None };
-    check(faulty(racing), "at once").await;
-    // The second create overwrites, and then says that it did not.
-    let mut creates = 0;
-    let lying = move |_: &Path| {
-        creates += 1;
-        if creates == 2 { Fault::OverwriteAndDeny } else { Fault::None }
+    check(faulty(|_| Fault::Overwrite), "at once").await;
+    // Whoever comes within a moment of the first wins too; a repeat later is refused.
+    let mut creates: HashMap<Path, u32> = HashMap::new();
+    let two_win = move |path: &Path| {
+        let create = creates.entry(path.clone()).or_default();
+        *create += 1;
+        if *create == 2 { Fault::Overwrite } else { Fault::None }
     };
-    check(faulty(lying), "changed the object").await;
+    check(faulty(two_win), "at once").await;
+    // Not every time.
+    let third = |path: &Path| if path.as_ref().contains("/race-2-") { Fault::Overwrite } else { Fault::None };
+    check(faulty(third), "at once").await;
+    check(faulty(nth_create(17, Fault::Overwrite)), "a second create").await;
+    // They overwrite, and then say that they did not.
+    check(faulty(nth_create(9, Fault::OverwriteAndDeny)), "changed the object").await;
+    check(faulty(nth_create(17, Fault::OverwriteAndDeny)), "changed the object").await;
 }
 
 #[tokio::test]
 async fn lakes_that_cannot_be_written_say_so() {
+    // A lost answer or two is no reason to refuse a store.
+    faulty(nth_create(1, Fault::LostReply)).probe().await.expect("its winner is not known, and another race is run");
+    faulty(nth_create(17, Fault::Refused)).probe().await.expect("the repeat got no clear answer");
     let line = faulty(|_| Fault::Refused).probe().await.expect_err("refused").to_string();
     assert!(line.contains("cannot be written") && line.contains("check that it exists"), "{line}");
     #[track_caller]

@@ -19,7 +19,7 @@ use super::{
 const PARTITIONS: i32 = 4;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn produce(brokers: &str, topic: &str, events: std::ops::Range<usize>) {
+pub(crate) fn produce(brokers: &str, topic: &str, events: std::ops::Range<usize>) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -62,7 +62,7 @@ fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
 }
 
 /// Ends a sink in an orderly way; returns what it said.
-fn stop(sink: Sink) -> String {
+pub(crate) fn stop(sink: Sink) -> String {
     sink.terminate();
     let (code, stderr) = sink.end();
     assert_eq!(code, Some(0), "{stderr}");

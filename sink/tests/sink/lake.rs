@@ -10,7 +10,7 @@ use arrow::{
     array::AsArray,
     datatypes::{Int32Type, Int64Type},
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, file::reader::ChunkReader};
 
 /// A row: where it lay, whose it is, which event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,12 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// All rows of the lake, in the order of files and rows.
 pub(crate) fn rows(lake: &Path) -> Vec<Row> {
-    files(&lake.join("events")).iter().flat_map(|path| read(path)).collect()
+    files(&lake.join("events")).iter().flat_map(|path| read(File::open(path).expect("a file"))).collect()
 }
 
-fn read(path: &Path) -> Vec<Row> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("a file")).expect("a Parquet file");
+/// The rows of one file.
+pub(crate) fn read(file: impl ChunkReader + 'static) -> Vec<Row> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
     let mut rows = Vec::new();
     for batch in reader.build().expect("a reader") {
         let batch = batch.expect("a batch");

@@ -6,3 +6,4 @@ mod kafka;
 mod lake;
 mod process;
 mod registry;
+mod s3;

@@ -1,57 +1,76 @@
 //! `footfall-sink` as a child process.
 
 use std::{
-    io::Read,
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 /// A running sink; dropping it kills it.
-pub(crate) struct Sink(Child);
+pub(crate) struct Sink {
+    process: Child,
+    said: Arc<Mutex<String>>,
+    listening: Option<JoinHandle<()>>,
+}
 
 impl Sink {
     pub(crate) fn start(flags: &[&str], environment: &[(&str, &str)]) -> Sink {
         let mut command = Command::new(env!("CARGO_BIN_EXE_footfall-sink"));
+        // What the machine knows of clouds is not for tests.
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(key);
+        }
         command.args(flags).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Sink(command.spawn().expect("the sink's binary"))
+        let mut process = command.spawn().expect("the sink's binary");
+        let (stderr, said) = (process.stderr.take().expect("piped"), Arc::new(Mutex::new(String::new())));
+        let heard = Arc::clone(&said);
+        let listening = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.expect("text");
+                *heard.lock().expect("no panic") += &format!("{line}\n");
+            }
+        });
+        Sink { process, said, listening: Some(listening) }
+    }
+
+    /// What it has written to stderr so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("no panic").clone()
     }
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it has ended");
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it has ended");
     }
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
         assert!(status.expect("kill").success());
     }
 
     /// Exit code and stderr, once it ends by itself.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut stderr = self.0.stderr.take().expect("piped");
-        let reading = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).expect("text");
-            text
-        });
         let deadline = Instant::now() + Duration::from_secs(60);
         let code = loop {
-            if let Some(status) = self.0.try_wait().expect("a status") {
+            if let Some(status) = self.process.try_wait().expect("a status") {
                 break status.code();
             }
             assert!(Instant::now() < deadline, "the sink does not end");
             std::thread::sleep(Duration::from_millis(20));
         };
-        (code, reading.join().expect("read"))
+        self.listening.take().expect("it listens until the end").join().expect("read");
+        (code, self.said())
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
