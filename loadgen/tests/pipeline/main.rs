@@ -6,7 +6,10 @@
 //! `FOOTFALL_TEST_FOLDER` keeps the lake.
 
 mod kafka;
+mod kills;
+mod lake;
 mod load;
 mod one_process;
 mod outage;
+mod rewinds;
 mod service;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use kafka::Broker;
 
-use crate::kafka::{PARTITIONS, chain_ends, log_ends, start_sink};
+use crate::lake::{chain_ends, log_ends};
 use crate::load::{Load, Offer};
-use crate::service::{Service, folder, free_port};
+use crate::service::{PARTITIONS, Service, folder, free_port, start_sink};
 
 /// Fractions of the run at which something happens.
 const BROKER_DIES: f64 = 0.2;
@@ -39,7 +39,7 @@ fn run(name: &str, with_spool: bool, killed: bool) {
     broker.create_topic("events", PARTITIONS);
     let port = free_port();
     let mut gateway = start_gateway(&broker, port, with_spool, folder.path());
-    let mut sink = start_sink("sink", &broker, &lake, folder.path());
+    let mut sink = start_sink("sink", &broker, "events", &lake, folder.path());
     let offer = Offer::or_from_environment(20_000, 1_000);
     let mut load = Load::start(&offer, port, &lake, folder.path());
     let mut at = 0.0;
@@ -63,7 +63,11 @@ fn run(name: &str, with_spool: bool, killed: bool) {
     gateway.terminate();
     sink.terminate();
     load.must_verify();
-    assert_eq!(chain_ends(&lake), log_ends(broker.brokers()), "the chains cover the log up to its end");
+    assert_eq!(
+        chain_ends(&lake, "events"),
+        log_ends(broker.brokers(), "events"),
+        "the chains cover the log up to its end"
+    );
 }
 
 fn start_gateway(broker: &Broker, port: u16, with_spool: bool, folder: &Path) -> Service {

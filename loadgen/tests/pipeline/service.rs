@@ -2,11 +2,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kafka::Broker;
 use tempfile::TempDir;
+
+/// Partitions of a test's topic.
+pub(crate) const PARTITIONS: u32 = 12;
 
 /// One of the workspace's binaries. `cargo test --workspace` builds them all beside the load generator's.
 pub(crate) fn binary(name: &str) -> PathBuf {
@@ -47,21 +52,55 @@ pub(crate) struct Service {
     arguments: Vec<String>,
     admin_port: u16,
     log: PathBuf,
+    /// Variables of the environment, beside this process's own.
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Service {
     /// Starts `binary arguments... --admin 127.0.0.1:<free>` and waits until it is ready.
     pub(crate) fn start(name: &str, binary_name: &str, arguments: &[String], folder: &Path) -> Service {
+        let mut service = Service::stopped(name, binary_name, arguments, folder);
+        service.restart();
+        service
+    }
+
+    /// One that has not been started yet.
+    pub(crate) fn stopped(name: &str, binary_name: &str, arguments: &[String], folder: &Path) -> Service {
         let admin_port = free_port();
         let mut arguments = arguments.to_vec();
         arguments.extend(["--admin".to_owned(), format!("127.0.0.1:{admin_port}")]);
         let log = folder.join(format!("{name}.log"));
-        let mut service =
-            Service { name: name.to_owned(), binary: binary(binary_name), arguments, admin_port, log, child: None };
-        service.spawn();
-        service.wait_until_ready();
-        service
+        let (name, binary, environment) = (name.to_owned(), binary(binary_name), Vec::new());
+        Service { name, binary, arguments, admin_port, log, environment, child: None }
+    }
+
+    /// Sets a variable for the next starts.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.environment.retain(|(name, _)| name != variable);
+        self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Starts it once with a failpoint (see `sink/src/failpoint.rs`) and waits until it has killed itself there.
+    pub(crate) fn must_die_at(&mut self, failpoint: &str) {
+        let before = self.environment.clone();
+        self.set("FOOTFALL_FAILPOINT", failpoint);
+        self.spawn();
+        self.environment = before;
+        let mut child = self.child.take().expect("it was just started");
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            if let Some(status) = child.try_wait().expect("our own child can be waited for") {
+                let logged = self.logged();
+                assert_eq!(status.signal(), Some(9), "{} at {failpoint} ended with {status}: {logged}", self.name);
+                return;
+            }
+            if Instant::now() > deadline {
+                child.kill().expect("our own child can be killed");
+                panic!("{} did not come to {failpoint}, perhaps for lack of events: {}", self.name, self.logged());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Starts it again with the same arguments and waits until it is ready.
@@ -117,7 +156,7 @@ impl Service {
 
     fn spawn(&mut self) {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("the test's folder is writable");
-        let child = command(&self.binary, &self.arguments, log);
+        let child = command(&self.binary, &self.arguments, &self.environment, log);
         self.child = Some(child);
     }
 
@@ -143,10 +182,30 @@ impl Drop for Service {
     }
 }
 
-fn command(binary: &Path, arguments: &[String], log: File) -> Child {
+pub(crate) fn start_gateway(broker: &Broker, topic: &str, port: u16, folder: &Path) -> Service {
+    let listen = format!("127.0.0.1:{port}");
+    let arguments = ["--brokers", broker.brokers(), "--topic", topic, "--listen", &listen];
+    Service::start("gateway", "footfall-gateway", &arguments.map(str::to_owned), folder)
+}
+
+pub(crate) fn start_sink(name: &str, broker: &Broker, topic: &str, lake: &Path, folder: &Path) -> Service {
+    let mut sink = stopped_sink(name, broker, topic, lake, folder);
+    sink.restart();
+    sink
+}
+
+/// One that has not been started yet, in a group named after the topic.
+pub(crate) fn stopped_sink(name: &str, broker: &Broker, topic: &str, lake: &Path, folder: &Path) -> Service {
+    let lake = lake.to_str().expect("UTF-8");
+    let arguments = ["run", "--brokers", broker.brokers(), "--topic", topic, "--group", topic, "--lake", lake];
+    let arguments: Vec<String> = arguments.iter().chain(&["--roll-interval", "1s"]).map(|&a| a.to_owned()).collect();
+    Service::stopped(name, "footfall-sink", &arguments, folder)
+}
+
+fn command(binary: &Path, arguments: &[String], environment: &[(String, String)], log: File) -> Child {
     let stdout = log.try_clone().expect("a file handle can be cloned");
     let mut command = Command::new(binary);
-    command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(log);
+    command.args(arguments).envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(stdout).stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()))
 }
 

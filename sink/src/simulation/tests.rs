@@ -1,6 +1,6 @@
 //! Whatever happens, the promises hold; and where the product is broken on purpose, the simulation sees it.
 //!
-//! `FOOTFALL_TEST_SEED` replays one history and prints it; `FOOTFALL_TEST_SEEDS` says how many run.
+//! `FOOTFALL_TEST_SEED` replays one history and prints it; `FOOTFALL_TEST_HISTORIES` says how many run.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ fn every_history_keeps_the_promises() {
         println!("{}", check(seed).lines.join("\n"));
         return;
     }
-    let histories = number("FOOTFALL_TEST_SEEDS");
+    let histories = number("FOOTFALL_TEST_HISTORIES");
     let first: u64 = rand::rng().random_range(0..u64::MAX / 2);
     let (started, mut counts, mut done) = (Instant::now(), BTreeMap::new(), 0);
     println!("histories from seed {first}");
