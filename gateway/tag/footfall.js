@@ -318,6 +318,8 @@
       for (const name of ['pushState', 'replaceState']) {
         const original = history[name];
         history[name] = function () {
+          // A page that is left at once was a page: its view is told while the address is still its own.
+          arrive();
           const result = original.apply(this, arguments);
           moved();
           return result;

@@ -65,6 +65,8 @@ fn an_address_changed_by_script_is_a_page_view_once() {
     // What comes right after belongs to the new page, and comes after its view.
     shop.eval("history.pushState(null, '', '/item'); footfall.track('n', { n: 1 })");
     shop.run("await page.goBack()");
+    // Told by the site while the tag still waits for the title, the two would rightly be one.
+    shop.proxy.wait_for_acknowledged(6);
     shop.eval("footfall.page()");
     shop.proxy.wait_for_acknowledged(7);
     let rows = shop.rows();
@@ -77,6 +79,22 @@ fn an_address_changed_by_script_is_a_page_view_once() {
     let views: Vec<&str> = seen(&rows, "page_view", |row| row.text("url"));
     let referrers: Vec<&str> = seen(&rows, "page_view", |row| row.text("referrer"));
     assert_eq!(referrers[1..], views[..views.len() - 1], "each came from the one before");
+}
+
+#[test]
+fn a_page_that_is_left_at_once_was_seen() {
+    let Some(shop) = Shop::open() else { return };
+    shop.page("/", "", "");
+    shop.visit("/");
+    // In one task, as a router does that sends on who is not logged in.
+    shop.eval(
+        "history.pushState(null, '', '/account'); history.replaceState(null, '', '/login'); document.title = 'Log in'",
+    );
+    shop.proxy.wait_for_acknowledged(3);
+    let rows = shop.rows();
+    let paths = seen(&rows, "page_view", |row| row.text("url").splitn(4, '/').nth(3).expect("a path"));
+    assert_eq!(paths, ["", "account", "login"]);
+    assert_eq!(seen(&rows, "page_view", |row| row.text("title"))[2], "Log in");
 }
 
 #[test]
