@@ -173,6 +173,7 @@ pub async fn run(
     let ended = tokio::select! {
         () = server::accept(&gateway, &settings.gateway, listener, tls, &tasks) => Ok(()),
         () = policy::keep(&gateway, reload.as_mut()) => unreachable!("the policy is kept for ever"),
+        () = gateway.load_shed.feel() => unreachable!("it is felt for ever"),
         lost = readiness.watch(&gateway.log, &gateway.clock, &gateway.metrics) => Err(lost),
     };
     readiness.draining();

@@ -1,13 +1,15 @@
 //! Bounded memory and bounded waiting: what is refused at once because too much is under way.
 //!
 //! Responsible for the body bytes held by requests (raw and inflated) and their limit, for each source's share of them,
-//! and for the age of what the log has not acknowledged. Promises that a request is refused at once when it does not
+//! and for how long a request has to wait: for the log, and for the processor. Promises that a request is refused at once when it does not
 //! fit, never queued, that its bytes are given back whatever ends it, and that a source which holds less than its fair
 //! share is not refused because of one that holds more. How many events a source may send is `rate_limit`'s business.
 
 mod delay;
+mod pulse;
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,9 +18,11 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::UnixStream;
+use tokio_util::task::AbortOnDropHandle;
 
-use self::delay::Unacknowledged;
 pub(crate) use self::delay::Waiting;
+use self::{delay::Unacknowledged, pulse::Pulse};
 use crate::{
     metrics::Shed,
     rejection::{Code, Rejection},
@@ -36,6 +40,7 @@ pub(crate) struct LoadShed {
     /// Sources that have requests in flight.
     active: AtomicUsize,
     unacknowledged: Unacknowledged,
+    pulse: Pulse,
     shed: Shed,
 }
 
@@ -44,8 +49,10 @@ pub(crate) struct LoadShed {
 pub(crate) struct Division {
     /// What one source may hold.
     pub(crate) share_bytes_max: usize,
-    /// How old the oldest unacknowledged request may be; zero: as old as it gets.
+    /// How long a request may have to wait for the log's acknowledgement; zero: as long as it takes.
     pub(crate) ack_delay_max: Duration,
+    /// How long a connection may have to wait for the processor; zero: as long as it takes.
+    pub(crate) processor_delay_max: Duration,
 }
 
 /// What one source holds.
@@ -69,7 +76,23 @@ impl LoadShed {
     /// `request_timeout`.
     pub(crate) fn new(bytes: Gauge, bytes_max: usize, request_timeout: Duration, shed: Shed) -> LoadShed {
         let unacknowledged = Unacknowledged::new(request_timeout);
-        LoadShed { bytes, bytes_max, active: AtomicUsize::new(0), unacknowledged, shed }
+        LoadShed { bytes, bytes_max, active: AtomicUsize::new(0), unacknowledged, pulse: Pulse::new(), shed }
+    }
+
+    /// Feels, for as long as it is polled, how long connections wait for the processor.
+    pub(crate) async fn feel(self: &Arc<Self>) {
+        let shed = self.clone();
+        let felt = async {
+            let (to, from) = UnixStream::pair()?;
+            let listening = AbortOnDropHandle::new(tokio::spawn(async move { shed.pulse.listen(from).await }));
+            self.pulse.beat(to).await?;
+            drop(listening);
+            Ok::<_, io::Error>(())
+        };
+        if let Err(error) = felt.await {
+            tracing::warn!(%error, "how long requests wait for the processor is not known: too many open files?");
+            std::future::pending().await
+        }
     }
 
     /// Lets a request in that announces `bytes` (0 if it does not), if there is room for all of them now.
@@ -96,18 +119,31 @@ impl LoadShed {
         Rejection::new(Code::Overloaded, "the gateway holds as many bytes as it may: send again after Retry-After")
     }
 
-    /// Whether too much waits for the log. A source that holds less than others do gets through all the same: what makes
-    /// the log late is not its own.
-    fn check_delay(&self, share: &Share, others_bytes: usize, limit: Duration, now: Instant) -> Result<(), Rejection> {
-        if limit.is_zero() || self.unacknowledged.oldest(now) <= limit {
+    /// Whether a request would have to wait for too long. A source that holds less than others do gets through all the
+    /// same: what makes them wait is not its own.
+    fn check_delay(
+        &self,
+        share: &Share,
+        others_bytes: usize,
+        division: Division,
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let is_set = |limit: &Duration| !limit.is_zero();
+        let log = Some(division.ack_delay_max).filter(is_set);
+        let processor = Some(division.processor_delay_max).filter(is_set);
+        let (shed, what) = if log.is_some_and(|limit| self.unacknowledged.is_over(limit, now)) {
+            (&self.shed.delay, "the log is slower than the events come: send again after Retry-After")
+        } else if processor.is_some_and(|limit| self.pulse.delay(now) > limit) {
+            (&self.shed.processor, "the gateway is slower than the events come: send again after Retry-After")
+        } else {
             return Ok(());
-        }
+        };
         let fair = others_bytes / self.active.load(Ordering::Relaxed).max(1);
         if share.bytes.load(Ordering::Relaxed) < fair {
             return Ok(());
         }
-        self.shed.delay.inc();
-        Err(Rejection::new(Code::Overloaded, "the log is slower than the events come: send again after Retry-After"))
+        shed.inc();
+        Err(Rejection::new(Code::Overloaded, what))
     }
 }
 
@@ -115,7 +151,7 @@ impl Seat {
     /// The request turned out to be of the source that `share` belongs to.
     pub(crate) fn belong(&mut self, share: &Arc<Share>, division: Division, now: Instant) -> Result<(), Rejection> {
         let others_bytes = self.shed.held().saturating_sub(self.bytes);
-        self.shed.check_delay(share, others_bytes, division.ack_delay_max, now)?;
+        self.shed.check_delay(share, others_bytes, division, now)?;
         if share.requests.fetch_add(1, Ordering::Relaxed) == 0 {
             self.shed.active.fetch_add(1, Ordering::Relaxed);
         }

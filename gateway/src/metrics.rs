@@ -47,6 +47,7 @@ pub(crate) struct Shed {
     pub(crate) bytes: Counter,
     pub(crate) share: Counter,
     pub(crate) delay: Counter,
+    pub(crate) processor: Counter,
 }
 
 /// Changes of the configuration while the gateway runs.
@@ -305,9 +306,9 @@ impl Shed {
     fn register(registry: &mut Registry) -> Shed {
         let shed = Family::<ByReason, Counter>::default();
         let of = |reason| shed.get_or_create_owned(&ByReason { reason });
-        let (bytes, share, delay) = (of("bytes"), of("share"), of("delay"));
+        let (bytes, share, delay, processor) = (of("bytes"), of("share"), of("delay"), of("processor"));
         registry.register("requests_shed", "Requests refused because too much is under way", shed.clone());
-        Shed { bytes, share, delay }
+        Shed { bytes, share, delay, processor }
     }
 }
 

@@ -73,6 +73,7 @@ impl Policy {
             division: Division {
                 share_bytes_max: if sources.len() > 1 { share_max } else { usize::MAX },
                 ack_delay_max: gateway.limits.ack_delay_max,
+                processor_delay_max: gateway.limits.processor_delay_max,
             },
             proxies: settings.gateway.proxies()?,
             ip: gateway.ip,

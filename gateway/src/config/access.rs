@@ -55,9 +55,12 @@ pub struct LimitSettings {
     pub burst_per_address: Option<u32>,
     /// What the keys of one name may hold of `gateway.in_flight_bytes_max` while there are other names, in percent.
     pub source_share_max: u32,
-    /// How old the oldest request that the log has not acknowledged may be before new ones are refused; `0s` is for ever.
+    /// How long a request may have to wait for the log before new ones are refused; `0s` is for ever.
     #[serde(with = "humantime_serde")]
     pub ack_delay_max: Duration,
+    /// How long a connection may have to wait for the processor before new requests are refused; `0s` is for ever.
+    #[serde(with = "humantime_serde")]
+    pub processor_delay_max: Duration,
 }
 
 impl Default for LimitSettings {
@@ -67,6 +70,7 @@ impl Default for LimitSettings {
             burst_per_address: None,
             source_share_max: 50,
             ack_delay_max: Duration::from_secs(2),
+            processor_delay_max: Duration::from_millis(200),
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 
-const UNDIVIDED: Division = Division { share_bytes_max: usize::MAX, ack_delay_max: Duration::ZERO };
+const UNDIVIDED: Division =
+    Division { share_bytes_max: usize::MAX, ack_delay_max: Duration::ZERO, processor_delay_max: Duration::ZERO };
 
 fn shed(bytes_max: usize) -> (Gauge, Arc<LoadShed>) {
     let gauge = Gauge::default();
@@ -83,4 +84,23 @@ fn a_late_log_refuses_those_who_hold_most() {
     assert_eq!((shed.shed.delay.get(), shed.shed.share.get()), (3, 0));
     drop(waiting);
     take(&hot, 10, late).expect("nothing waits any more");
+}
+
+#[test]
+fn a_busy_processor_refuses_those_who_hold_most() {
+    let (_, shed) = shed(10_000);
+    let division = Division { processor_delay_max: Duration::from_millis(500), ..UNDIVIDED };
+    let (hot, quiet) = (Arc::new(Share::default()), Arc::new(Share::default()));
+    let start = Instant::now();
+    let take = |share: &Arc<Share>, bytes, now| {
+        let mut seat = shed.admit(bytes).expect("there is room");
+        seat.belong(share, division, now).map(|()| seat)
+    };
+    let _held = take(&hot, 1000, start).expect("no beat is late");
+    shed.pulse.sent(start);
+    take(&hot, 10, start + Duration::from_millis(400)).expect("not late yet");
+    let late = start + Duration::from_millis(600);
+    assert_eq!(take(&hot, 10, late).expect_err("late").code, Code::Overloaded);
+    take(&quiet, 10, late).expect("it holds nothing");
+    assert_eq!((shed.shed.processor.get(), shed.shed.delay.get()), (1, 0));
 }

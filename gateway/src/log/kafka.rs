@@ -271,7 +271,7 @@ impl Shared {
         if !self.checked.load(Ordering::Relaxed) && !self.check() {
             return;
         }
-        link.watch(&self.producer(), &self.topics[0]);
+        link.watch(&self.producer(), &self.config, &self.topics[0]);
         self.watch_over_spool();
     }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,6 +41,47 @@ fn a_stopped_broker_is_a_quick_503_and_a_started_one_is_found_again() {
     until("events are taken again", || gateway.post(event("u", 2)).status == 200);
     gateway.check_ledger();
     gateway.stop();
+}
+
+/// Goal: a broker that lets the producer wait, because it sent more than its quota, is late and not down. Method: clients
+/// that send more than the quota for as long as it takes to be refused, and for a while longer.
+#[test]
+fn a_broker_that_makes_the_producer_wait_is_no_outage() {
+    if kafka::left_out() {
+        return;
+    }
+    let broker = kafka::Broker::start();
+    broker.create_topic("events", 3);
+    broker.limit_producers(64 << 10);
+    let log = Log::kafka(&kafka_settings(broker.brokers(), "events"), &[]).unwrap();
+    let gateway = Gateway::start(log, |settings| settings.limits.ack_delay_max = Duration::from_millis(500));
+    let (address, refused_at) = (gateway.address, OnceLock::new());
+    let client = &|number: usize| {
+        let mut codes = BTreeSet::new();
+        // Nothing that compression could make small.
+        let noise: String =
+            (0..4000_u64).map(|n| format!("{:x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        for n in 0.. {
+            let event = format!(r#"{{"type":"click","user_id":"u{number}-{n}","noise":"{noise}{number}{n}"}}"#);
+            let reply = Client::connect(address).post(event);
+            if reply.status != 200 {
+                refused_at.get_or_init(Instant::now);
+                codes.insert(reply.code().expect("a code"));
+            }
+            if refused_at.get().is_some_and(|at| at.elapsed() > Duration::from_secs(5)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        codes
+    };
+    let codes: BTreeSet<String> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..16).map(|number| scope.spawn(move || client(number))).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    assert!(codes.contains("overloaded") && !codes.contains("log_unavailable"), "{codes:?}");
+    assert!(gateway.health.ready().is_ok());
+    gateway.check_ledger();
 }
 
 /// Sends batches of two users of its own until told to stop, each batch again until it is taken whole. Returns how many

@@ -3,7 +3,8 @@
 //! Responsible for refusing requests quickly while Kafka is down, and for noticing that it is back, without traffic
 //! that would have to fail first. Promises that the state changes only after the brokers were asked: librdkafka's hints
 //! (all connections gone, a record failed) and a record that waits for too long make it ask at once, but an idle
-//! connection that was closed is no outage.
+//! connection that was closed is no outage, and neither is a broker that lets the producer wait because it is over its
+//! quota: that one answers everybody else. Such a log is late, which `load_shed` sees.
 
 use std::{
     sync::{
@@ -16,11 +17,13 @@ use std::{
 
 use parking_lot::Mutex;
 use rdkafka::{
+    ClientConfig, ClientContext,
+    client::Client,
     error::RDKafkaErrorCode,
     producer::{BaseProducer, Producer, ProducerContext},
 };
 
-use super::super::Availability;
+use super::{super::Availability, boot};
 
 /// For the brokers to answer. A healthy one takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -81,13 +84,18 @@ impl Link {
         }
     }
 
-    /// One round of the watching thread: asks the brokers if there is a reason to.
-    pub(super) fn watch<C: ProducerContext>(&self, producer: &BaseProducer<C>, topic: &str) {
+    /// One round of the watching thread: asks the brokers if there is a reason to. Kafka leaves a connection over its
+    /// quota unanswered (KIP-219), so while the producer's was good, one without a quota is asked as well, by `config`.
+    pub(super) fn watch<C: ProducerContext>(&self, producer: &BaseProducer<C>, config: &ClientConfig, topic: &str) {
         let suspected = self.suspected.swap(false, Ordering::Relaxed);
         if !suspected && self.is_up() || matches!(self.availability(), Availability::Lost(_)) {
             return;
         }
-        self.set(match ask(producer, topic) {
+        let asked = ask(producer.client(), topic).or_else(|reason| {
+            let other = self.is_up().then(|| boot::admin(config).ok()).flatten();
+            other.map_or(Err(reason), |other| ask(other.inner(), topic))
+        });
+        self.set(match asked {
             Ok(()) => Availability::Up,
             Err(reason) => Availability::Down(reason),
         });
@@ -112,11 +120,9 @@ impl Link {
 }
 
 /// Whether the brokers answer and a partition of the topic has a leader.
-fn ask<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str) -> Result<(), String> {
-    let metadata = producer
-        .client()
-        .fetch_metadata(Some(topic), PATIENCE)
-        .map_err(|error| format!("the brokers do not answer ({error})"))?;
+fn ask<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<(), String> {
+    let metadata =
+        client.fetch_metadata(Some(topic), PATIENCE).map_err(|error| format!("the brokers do not answer ({error})"))?;
     let Some(topic) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Err(format!("the brokers do not know the topic {topic}"));
     };
