@@ -101,6 +101,21 @@ impl Journal {
         Self::open_with(dir.as_ref(), &options, commit::fdatasync())
     }
 
+    /// Opens a journal that is there already, however many partitions it has, with the default memory.
+    ///
+    /// # Errors
+    /// As [`Journal::open`], and when there is no journal.
+    pub fn open_existing(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let dir = dir.as_ref();
+        if !dir.join("log").is_dir() {
+            return Err(OpenError::folder(dir, io::Error::new(io::ErrorKind::NotFound, "there is no journal in it")));
+        }
+        match Self::open(dir, Options::new(1)) {
+            Err(OpenError::Partitions { found, .. }) => Self::open(dir, Options::new(found)),
+            result => result,
+        }
+    }
+
     pub(crate) fn open_with(dir: &Path, options: &Options, persist: Persist) -> Result<Self, OpenError> {
         if options.partitions == 0 {
             return Err(OpenError::NoPartitions);

@@ -3,14 +3,17 @@
 //! Responsible for flags, their place in the settings, and what all commands share: the settings file and the threads.
 //! Leaves every decision to the library.
 
+/// `footfall-sink audit`.
+pub(crate) mod audit;
 /// `footfall-sink run`.
 pub(crate) mod run;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use journal::Journal;
 use operator::{Failure, cli::CommonArgs, logging};
 use serde::{Deserialize, Serialize};
-use sink::{ColumnSettings, KafkaSettings, SchemaSettings, Settings};
+use sink::{ColumnSettings, KafkaSettings, SchemaSettings, Settings, source::Replay};
 
 /// The settings file, the same for all commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -44,6 +47,38 @@ impl Config {
         config.sink.check().map_err(Failure::config)?;
         config.sink.registry.as_ref().map_or(Ok(()), registry::Settings::check).map_err(Failure::config)?;
         Ok(config)
+    }
+}
+
+/// Where a command finds the log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// The log: Kafka brokers, separated by commas
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) brokers: Option<String>,
+    /// The log: the journal of `footfall`, which must not run meanwhile
+    #[arg(long, value_name = "DIR", conflicts_with = "brokers")]
+    pub(crate) journal: Option<PathBuf>,
+}
+
+impl LogArgs {
+    /// Is there no log, neither by flag nor by the settings?
+    pub(crate) fn is_missing(&self, config: &Config) -> bool {
+        self.journal.is_none() && config.kafka.brokers.is_empty()
+    }
+
+    /// Opens the log, if there is one.
+    pub(crate) fn open(&self, config: &Config) -> Result<Option<Replay>, Failure> {
+        if let Some(folder) = &self.journal {
+            let journal = Journal::open_existing(folder).map_err(Failure::environment)?;
+            return Ok(Some(Replay::Journal(journal)));
+        }
+        if config.kafka.brokers.is_empty() {
+            return Ok(None);
+        }
+        config.kafka.check().map_err(Failure::config)?;
+        let replay = tokio::task::block_in_place(|| Replay::kafka(&config.kafka, &config.sink.topic));
+        replay.map(Some).map_err(|error| sink::audit::AuditError::Log(error).into())
     }
 }
 

@@ -226,6 +226,10 @@ fn first_broken(rules: &[(bool, &'static str, &'static str)]) -> Result<(), Sett
 }
 
 impl ColumnType {
+    /// All types.
+    pub(crate) const ALL: [ColumnType; 5] =
+        [ColumnType::String, ColumnType::Long, ColumnType::Double, ColumnType::Boolean, ColumnType::Timestamp];
+
     /// The word in settings and footers.
     pub fn label(self) -> &'static str {
         match self {

@@ -4,7 +4,11 @@
 //! and its bytes as they lie in the log. Promises: the object is there before the data file that covers its records. A
 //! writer that loses its data file afterwards may leave an object that overlaps with the winner's; `_offset` tells.
 
+mod read;
+
 use std::sync::Arc;
+
+pub use read::offsets;
 
 use arrow::{
     array::{ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},

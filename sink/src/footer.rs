@@ -188,6 +188,16 @@ pub async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Footer>
     Footer::from_key_values(key_values).map(Some)
 }
 
+/// The footer of a whole object.
+///
+/// # Errors
+/// When it is not a data file.
+pub fn parse(file: &Bytes) -> Result<Footer, FooterError> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file);
+    let metadata = metadata.map_err(|error| FooterError::Corrupt(error.to_string()))?;
+    Footer::from_key_values(metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice))
+}
+
 async fn range(store: &dyn ObjectStore, path: &Path, range: std::ops::Range<u64>) -> Result<Bytes, FooterError> {
     let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
     Ok(store.get_opts(path, options).await?.bytes().await?)

@@ -61,9 +61,14 @@ mod testing;
 /// Sorted rows -> Parquet bytes.
 pub mod writer;
 
+// Beside the path: looking after a lake.
+
+/// Is the lake what it promises to be?
+pub mod audit;
+
 use std::{sync::Arc, time::Duration};
 
-use operator::{Failure, Health};
+use operator::{Condition, Failure, Health};
 use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinSet},
@@ -118,14 +123,9 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     }
     readiness.lake.set(true, "");
-    let schema_ids = match &settings.registry {
-        Some(registry) => {
-            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
-            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(&metrics))
-        }
-        None => SchemaIds::built_in(),
-    };
     let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));
+    let lake = readiness.lake.clone();
+    let writers = writer_parts(&settings, store.clone(), Arc::clone(&metrics), lake, &budget).await?;
     let context = SourceContext {
         topic: settings.topic.as_str().into(),
         store: store.clone(),
@@ -134,27 +134,45 @@ pub async fn run(
         resume_timeout: settings.resume_timeout,
         budget: budget.clone(),
     };
-    let writers = WriterParts {
-        topic: Arc::clone(&context.topic),
-        committer: Committer {
-            store,
-            metrics: Arc::clone(&metrics),
-            lake: readiness.lake,
-            request_timeout: settings.request_timeout,
-            back_off_min: BACK_OFF_MIN,
-        },
-        metrics: Arc::clone(&metrics),
-        sealers: Arc::new(Semaphore::new(SEALERS)),
-        budget: budget.clone(),
-        checkpoint_files: settings.checkpoint_files,
-        promotion: Arc::new(Promotion::new(&settings.columns)),
-        schema_ids,
-    };
     let running = source.start(context).await.map_err(source_failure)?;
     let partition = |assignment: Assignment| {
         Partition::new(assignment, settings.roll_policy(), &writers, &budget, Arc::clone(&metrics))
     };
     supervise(running, partition, &settings, shutdown).await
+}
+
+/// What makes files, by the settings.
+async fn writer_parts(
+    settings: &Settings,
+    store: Store,
+    metrics: Arc<Metrics>,
+    lake: Condition,
+    budget: &Budget,
+) -> Result<WriterParts, Failure> {
+    let schema_ids = match &settings.registry {
+        Some(registry) => {
+            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
+            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(&metrics))
+        }
+        None => SchemaIds::built_in(),
+    };
+    let committer = Committer {
+        store,
+        metrics: Arc::clone(&metrics),
+        lake,
+        request_timeout: settings.request_timeout,
+        back_off_min: BACK_OFF_MIN,
+    };
+    Ok(WriterParts {
+        topic: settings.topic.as_str().into(),
+        committer,
+        metrics,
+        sealers: Arc::new(Semaphore::new(SEALERS)),
+        budget: budget.clone(),
+        checkpoint_files: settings.checkpoint_files,
+        promotion: Arc::new(Promotion::new(&settings.columns)),
+        schema_ids,
+    })
 }
 
 /// Runs a task for every partition until the stop, and ends all of them when one cannot go on: a partition never stops

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use operator::{Failure, cli::CommonArgs, exit};
 
-use crate::cli::run;
+use crate::cli::{audit, run};
 
 /// From the log to Parquet files in a lake: each user's events in order, each exactly once.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ enum Command {
     /// Read a Kafka topic and write the lake, sharing the partitions with the other members of the group
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
+    /// Check that a lake is what it promises to be: no gap, no overlap, no damage, and what the log gives
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::AuditArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,5 +39,6 @@ fn start() -> Result<(), Failure> {
     let Args { common, command } = operator::cli::parse()?;
     match command {
         Command::Run(args) => args.start(&common),
+        Command::Audit(args) => args.start(&common),
     }
 }

@@ -8,6 +8,9 @@ use object_store::path::Path;
 
 /// Data files lie here.
 const EVENTS: &str = "events";
+const DEAD_LETTERS: &str = "dead-letters";
+const CHECKPOINTS: &str = "_checkpoints";
+const PROBES: &str = "_probe";
 
 /// One partition of one topic: the owner of a chain of files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,12 +40,17 @@ impl Chain {
     /// The dead letters of the records from `start` up to `next`. Both offsets are in the name because a writer that
     /// loses its data file may have cut elsewhere: equal names then mean equal content.
     pub(crate) fn dead_letters(&self, root: &Path, start: u64, next: u64) -> Path {
-        self.folder(root, "dead-letters").join(format!("{start:020}-{next:020}.parquet"))
+        self.dead_letters_folder(root).join(format!("{start:020}-{next:020}.parquet"))
+    }
+
+    /// Folder of the dead letters.
+    pub(crate) fn dead_letters_folder(&self, root: &Path) -> Path {
+        self.folder(root, DEAD_LETTERS)
     }
 
     /// Folder of the checkpoints.
     pub(crate) fn checkpoints(&self, root: &Path) -> Path {
-        self.folder(root, "_checkpoints")
+        self.folder(root, CHECKPOINTS)
     }
 
     /// The checkpoint that stands for the chain up to the file that starts at an offset.
@@ -51,8 +59,19 @@ impl Chain {
     }
 
     fn folder(&self, root: &Path, kind: &str) -> Path {
-        topic(root, kind, &self.topic).join(format!("partition={:05}", self.partition))
+        topic(root, kind, &self.topic).join(partition_name(self.partition))
     }
+}
+
+fn partition_name(partition: u32) -> String {
+    format!("partition={partition:05}")
+}
+
+/// The partition whose folder this is.
+pub(crate) fn partition(folder: &Path) -> Option<u32> {
+    let name = folder.filename()?;
+    let partition = name.strip_prefix("partition=")?.parse().ok()?;
+    (partition_name(partition) == name).then_some(partition)
 }
 
 /// Folder of the data files of all partitions of a topic.
@@ -64,18 +83,39 @@ fn topic(root: &Path, kind: &str, name: &str) -> Path {
     root.clone().join(kind).join(format!("topic={name}"))
 }
 
+/// Folders of everything that belongs to a topic.
+pub(crate) fn topic_folders(root: &Path, topic_name: &str) -> [Path; 3] {
+    [EVENTS, DEAD_LETTERS, CHECKPOINTS].map(|kind| topic(root, kind, topic_name))
+}
+
 /// Objects of the boot probe lie here, where no reader looks.
 pub(crate) fn probe(root: &Path, name: &str) -> Path {
-    root.clone().join("_probe").join(name)
+    probes(root).join(name)
+}
+
+/// Folder of the boot probe.
+pub(crate) fn probes(root: &Path) -> Path {
+    root.clone().join(PROBES)
+}
+
+/// Does the glob `events/**/*.parquet` find an object that lies in one of a topic's folders?
+pub(crate) fn is_in_glob(path: &Path) -> bool {
+    path.parts().any(|part| part.as_ref() == EVENTS) && path.as_ref().ends_with(".parquet")
+}
+
+/// The offsets in the name of a dead-letter object.
+pub(crate) fn dead_letters_range(path: &Path) -> Option<(u64, u64)> {
+    let (start, next) = path.filename()?.strip_suffix(".parquet")?.split_once('-')?;
+    Some((digits(start)?, digits(next)?))
 }
 
 /// The start offset in an object's name, if the name is one of ours with this extension.
 pub(crate) fn start_offset(path: &Path, extension: &str) -> Option<u64> {
-    let digits = path.filename()?.strip_suffix(extension)?.strip_suffix('.')?;
-    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
+    digits(path.filename()?.strip_suffix(extension)?.strip_suffix('.')?)
+}
+
+fn digits(digits: &str) -> Option<u64> {
+    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]

@@ -53,6 +53,18 @@ impl Promotion {
         }
     }
 
+    /// The columns that a footer speaks of, see [`Promotion::text`]; `None` if it is no such text.
+    pub(crate) fn from_text(text: &str) -> Option<Promotion> {
+        let column = |text: &str| {
+            let (name, text) = text.split_once('=')?;
+            let (from, kind) = text.rsplit_once(':')?;
+            let kind = ColumnType::ALL.into_iter().find(|other| other.label() == kind)?;
+            Some(ColumnSettings { name: name.to_owned(), from: from.to_owned(), kind })
+        };
+        let columns: Option<Vec<_>> = text.split(';').filter(|text| !text.is_empty()).map(column).collect();
+        Some(Promotion::new(&columns?))
+    }
+
     /// All columns of a data file: the fixed ones, then these.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

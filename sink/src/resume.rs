@@ -61,7 +61,7 @@ pub enum ResumeError {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Checkpoint {
     start_offset: u64,
-    next_offset: u64,
+    pub(crate) next_offset: u64,
     running_max_timestamp_us: i64,
     log_id: String,
 }

@@ -25,12 +25,21 @@ pub enum CutReason {
     Memory,
     /// The sink stopped, or the log ended.
     Shutdown,
+    /// No file of records: the log lost them before they were read, and that was accepted.
+    Gap,
 }
 
 impl CutReason {
     /// All reasons.
-    pub const ALL: [CutReason; 6] =
-        [CutReason::Bytes, CutReason::Rows, CutReason::Time, CutReason::Idle, CutReason::Memory, CutReason::Shutdown];
+    pub const ALL: [CutReason; 7] = [
+        CutReason::Bytes,
+        CutReason::Rows,
+        CutReason::Time,
+        CutReason::Idle,
+        CutReason::Memory,
+        CutReason::Shutdown,
+        CutReason::Gap,
+    ];
 
     /// The word in footers and metrics.
     pub fn label(self) -> &'static str {
@@ -41,6 +50,7 @@ impl CutReason {
             CutReason::Idle => "idle",
             CutReason::Memory => "memory",
             CutReason::Shutdown => "shutdown",
+            CutReason::Gap => "gap",
         }
     }
 }

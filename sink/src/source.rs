@@ -21,9 +21,12 @@ mod error;
 pub mod journal;
 /// A Kafka topic as a source.
 pub mod kafka;
+/// The log between two offsets.
+pub mod replay;
 
 pub use chunk::{Chunk, Record};
 pub use error::SourceError;
+pub use replay::Replay;
 
 use crate::{
     budget::Budget,

@@ -90,6 +90,22 @@ impl Store {
         Ok(Store { objects, root, url: url.into() })
     }
 
+    /// Opens a lake that is there already: a folder is not made.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no such folder.
+    pub fn open_existing(url: &str) -> Result<Store, StoreError> {
+        let folder = match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "file" => parsed.to_file_path().ok(),
+            _ => (!url.contains("://")).then(|| url.into()),
+        };
+        if let Some(folder) = folder.filter(|folder: &std::path::PathBuf| !folder.is_dir()) {
+            let reason = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(StoreError::Folder { folder: folder.display().to_string(), reason });
+        }
+        Store::open(url)
+    }
+
     /// A lake in a folder of this machine. It is made if only its last part is missing.
     ///
     /// # Errors

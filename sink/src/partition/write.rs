@@ -105,6 +105,12 @@ impl Writer {
         Ok(Written { outcome, footer })
     }
 
+    /// What the file of a buffer would say about itself. Nothing is brought into the lake.
+    pub(crate) async fn derived(self: &Arc<Self>, buffer: Buffer) -> Footer {
+        let leaving = self.shared.budget.open_file().leave(buffer.extent().log_bytes);
+        self.sealed(buffer, CutReason::Shutdown, leaving).await.file.footer
+    }
+
     async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason, leaving: Leaving) -> Sealed {
         let extent = buffer.extent();
         let _encoding = self.shared.budget.encoding(extent.records, extent.log_bytes).await;

@@ -55,6 +55,11 @@ pub enum SourceError {
          restore them, or use another lake"
     )]
     OutOfRange { topic: String, reason: String },
+    /// The broker neither gives the records nor says that there are none.
+    #[error(
+        "topic {topic}, partition {partition}: no record from offset {offset} on came within {waited:?}: check the broker"
+    )]
+    Silent { topic: String, partition: u32, offset: u64, waited: Duration },
     /// The client cannot go on.
     #[error("the Kafka client failed ({0}): start the sink again")]
     Kafka(KafkaError),
@@ -75,7 +80,8 @@ impl SourceError {
             | SourceError::NoTopic { .. }
             | SourceError::Compacted { .. }
             | SourceError::Recreated { .. }
-            | SourceError::OutOfRange { .. } => true,
+            | SourceError::OutOfRange { .. }
+            | SourceError::Silent { .. } => true,
             SourceError::Journal { .. }
             | SourceError::Settings(_)
             | SourceError::Kafka(_)

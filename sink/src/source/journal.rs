@@ -4,7 +4,7 @@
 //! journal what the lake holds. Promises: the journal drops a record only after this process itself has created the file
 //! that holds it, so that the file is known to be on disk.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use ::journal::{Journal, ReadError};
 use tokio::{
@@ -179,7 +179,7 @@ impl Feed {
         self.note_end();
         let budget = self.context.budget.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            read(&journal, partition, position, Chunk::counted(generation, &budget))
+            read(&journal, partition, position..u64::MAX, Chunk::counted(generation, &budget))
         });
         let read = reading.await.map_err(|error| SourceError::Panicked(error.to_string()))?;
         read.map_err(|reason| SourceError::Journal { partition, reason })
@@ -224,9 +224,15 @@ async fn truncate(journal: &Journal, partition: u32, next: u64) {
     }
 }
 
-fn read(journal: &Journal, partition: u32, from: u64, mut chunk: Chunk) -> Result<Chunk, ReadError> {
-    let records = journal.read(partition, from, CHUNK_BYTES)?;
-    for record in records.iter() {
+/// Adds the first records of a range to a chunk, about as many as it takes. Blocks.
+pub(super) fn read(
+    journal: &Journal,
+    partition: u32,
+    offsets: Range<u64>,
+    mut chunk: Chunk,
+) -> Result<Chunk, ReadError> {
+    let records = journal.read(partition, offsets.start, CHUNK_BYTES)?;
+    for record in records.iter().take_while(|record| record.offset < offsets.end) {
         let (key, value) = (Some(record.key), Some(record.value));
         chunk.push(Record { offset: record.offset, timestamp_us: record.timestamp_us, key, value });
     }

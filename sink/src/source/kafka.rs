@@ -8,6 +8,8 @@ mod consumer;
 mod feed;
 mod incarnation;
 mod rebalance;
+/// Outside of the group.
+pub(crate) mod replay;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +19,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::DefaultClientContext,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
 };
 use tokio::{
@@ -133,7 +135,11 @@ fn client_config(settings: &KafkaSettings, queue_bytes: usize) -> ClientConfig {
 }
 
 /// Is there a broker, and the topic? Returns the topic's id.
-fn check_topic(consumer: &Consumer, brokers: &str, topic: &str) -> Result<String, SourceError> {
+fn check_topic<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    brokers: &str,
+    topic: &str,
+) -> Result<String, SourceError> {
     let no_broker = |reason| SourceError::NoBroker { brokers: brokers.to_owned(), reason };
     let metadata = consumer.fetch_metadata(Some(topic), BOOT_TIMEOUT).map_err(no_broker)?;
     let exists = metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty());

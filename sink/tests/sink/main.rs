@@ -1,5 +1,6 @@
 //! The sink from outside: real logs, real stores, real processes.
 
+mod audit;
 mod cli;
 mod journal;
 mod kafka;

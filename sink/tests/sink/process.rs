@@ -74,6 +74,13 @@ impl Drop for Sink {
     }
 }
 
+/// Exit code, stdout and stderr of a command that ends by itself.
+pub(crate) fn output(flags: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_footfall-sink")).args(flags).output().expect("the sink's binary");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
 /// Waits until something holds.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {

@@ -12,14 +12,16 @@ use std::{
 
 use rdkafka::{
     bindings as c,
-    consumer::Consumer as _,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 
-use super::Consumer;
-
 /// Asks the broker for the id of a topic, as Kafka's own tools print it (base64).
-pub(super) fn topic_id(consumer: &Consumer, topic: &str, timeout: Duration) -> KafkaResult<String> {
+pub(super) fn topic_id<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> KafkaResult<String> {
     let name = CString::new(topic).map_err(KafkaError::Nul)?;
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     describe(consumer.client().native_ptr(), &name, timeout_ms).map_err(|code| KafkaError::MetadataFetch(code.into()))
