@@ -119,8 +119,9 @@ pub async fn run(
     metrics.promoted(settings.columns.iter().map(|column| column.name.as_str()));
     let readiness = Readiness::register(health);
     tokio::select! {
-        probed = store.probe() => probed.map_err(Failure::environment)?,
+        biased;
         () = shutdown.cancelled() => return Ok(()),
+        probed = store.probe() => probed.map_err(Failure::environment)?,
     }
     readiness.lake.set(true, "");
     let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));

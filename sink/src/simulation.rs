@@ -2,7 +2,8 @@
 //!
 //! Responsible for running the product's own sink, from [`crate::run`] down to Parquet bytes, against a group, a log and
 //! a store of which every answer, delay and failure comes from the seed, on a clock that stands still while anything can
-//! run. Promises: the same seed makes the same history, and [`invariants`] judge every state of the lake on the way.
+//! run. Promises: the same seed makes the same history, and [`invariants`] judge every state of the lake on the way. So the
+//! sink's own `select!` are biased, its dice are [`jitter`], and it leaves no work to other threads.
 //! Leaves real brokers and real stores, and what only they do, to the integration tests.
 
 mod feed;

@@ -57,7 +57,8 @@ fn every_history_keeps_the_promises() {
 fn the_same_seed_is_the_same_history() {
     for seed in 0..5 {
         let (one, other) = (check(seed), check(seed));
-        assert_eq!((one.trace, one.lines), (other.trace, other.lines), "seed {seed}");
+        let parted = one.lines.iter().zip(&other.lines).find(|(one, other)| one != other);
+        assert_eq!((one.trace, parted), (other.trace, None), "seed {seed}");
         assert_ne!(one.trace, check(seed + 5).trace);
     }
 }

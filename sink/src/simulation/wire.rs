@@ -143,6 +143,9 @@ impl Wire {
     }
 
     async fn listed(self, prefix: Path) -> Result<Vec<ObjectMeta>> {
+        if is_probe(&prefix) {
+            return self.world.objects.list(Some(&prefix)).try_collect().await;
+        }
         self.ask("list", &prefix).await?;
         let mut found: Vec<ObjectMeta> = self.world.objects.list(Some(&prefix)).try_collect().await?;
         let stale = self.world.weather.lock().stale_lists;
@@ -156,6 +159,7 @@ impl Wire {
 
 type Answer = oneshot::Sender<Result<PutResult>>;
 
+/// The boot probe's objects have names that no seed knows, and its faults are another test's.
 fn is_probe(path: &Path) -> bool {
     path.as_ref().starts_with("_probe")
 }
