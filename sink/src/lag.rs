@@ -3,7 +3,9 @@
 //! Responsible for the lag in seconds: now minus the timestamp of the oldest record that is not committed, 0 when there
 //! is none. It is computed when somebody asks, so that a task that hangs cannot leave an old, good-looking value behind.
 //! Where the source knows of records that have not been read yet, the chain's newest timestamp stands in for theirs, or
-//! the last time when the source saw none: the lag is then stated too high rather than too low.
+//! the last time when the source saw none: the lag is then stated too high rather than too low. Where a source has to ask
+//! for the log's end and gets no answer, the lag is the time since the last one: an empty backlog that nobody has seen is
+//! not reported. A partition is there for as long as this process writes it, read or paused, and no longer.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +19,20 @@ use std::{
 use parking_lot::Mutex;
 
 /// The lag of all partitions that this process writes. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Lag {
     partitions: Arc<Mutex<BTreeMap<u32, Arc<PartitionLag>>>>,
+    /// When the log's ends were last seen; `i64::MAX` where nobody has to ask for them.
+    looked_us: Arc<AtomicI64>,
+}
+
+/// Without an answer for so long, nothing is known of the log's end.
+const BLIND_AFTER_US: i64 = 15_000_000;
+
+impl Default for Lag {
+    fn default() -> Lag {
+        Lag { partitions: Arc::default(), looked_us: Arc::new(AtomicI64::new(i64::MAX)) }
+    }
 }
 
 /// What is known of one partition.
@@ -51,8 +64,13 @@ pub struct LagReading {
 impl Lag {
     /// The lag of every partition now.
     pub fn read(&self) -> Vec<LagReading> {
-        let now_us = now_us();
-        self.partitions.lock().iter().map(|(partition, lag)| lag.read(*partition, now_us)).collect()
+        let (now_us, looked_us) = (now_us(), self.looked_us.load(Relaxed));
+        self.partitions.lock().iter().map(|(partition, lag)| lag.read(*partition, now_us, looked_us)).collect()
+    }
+
+    /// The source has asked for the log's ends at this time, and got an answer.
+    pub(crate) fn looked(&self, at_us: i64) {
+        self.looked_us.store(at_us, Relaxed);
     }
 
     pub(crate) fn partition(&self, partition: u32) -> Option<Arc<PartitionLag>> {
@@ -74,20 +92,22 @@ impl Lag {
 }
 
 impl PartitionLag {
-    /// The source has seen the log to end at this offset.
-    pub(crate) fn log_end(&self, offset: u64) {
+    /// The source has seen the log to end at this offset at this time.
+    pub(crate) fn log_end(&self, offset: u64, at_us: i64) {
         if offset <= self.read_up_to.load(Relaxed) {
-            self.unread_us.fetch_max(now_us(), Relaxed);
+            self.unread_us.fetch_max(at_us, Relaxed);
         }
         self.end.fetch_max(offset, Relaxed);
     }
 
-    fn read(&self, partition: u32, now_us: i64) -> LagReading {
+    fn read(&self, partition: u32, now_us: i64, looked_us: i64) -> LagReading {
         let (next, end) = (self.next.load(Relaxed), self.end.load(Relaxed));
         let oldest_us = match self.oldest_us.load(Relaxed) {
             i64::MAX if end > next => self.unread_us.load(Relaxed),
             oldest_us => oldest_us,
         };
+        let is_blind = now_us.saturating_sub(looked_us) > BLIND_AFTER_US;
+        let oldest_us = if is_blind { oldest_us.min(looked_us) } else { oldest_us };
         #[expect(clippy::cast_precision_loss, reason = "a lag that loses microseconds is hundreds of years")]
         let seconds = now_us.saturating_sub(oldest_us).max(0) as f64 / 1e6;
         LagReading { partition, seconds, messages: end.saturating_sub(next) }
@@ -128,7 +148,8 @@ impl Drop for Watched {
     }
 }
 
-fn now_us() -> i64 {
+/// Now, in microseconds since 1970 UTC.
+pub(crate) fn now_us() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     i64::try_from(now.as_micros()).expect("the clock is before the year 294246")
 }
@@ -144,7 +165,7 @@ mod tests {
         #[track_caller]
         fn check(watched: &Watched, seconds: f64, messages: u64) {
             let expected = LagReading { partition: 3, seconds, messages };
-            assert_eq!(watched.lag.read(3, 10_000_000), expected);
+            assert_eq!(watched.lag.read(3, 10_000_000, i64::MAX), expected);
         }
         check(&watched, 0.0, 0);
         watched.pending(Some(7_000_000), 104);
@@ -152,18 +173,30 @@ mod tests {
         watched.committed(104, 8_000_000);
         watched.pending(None, 104);
         check(&watched, 0.0, 0);
-        watched.lag.log_end(110);
+        watched.lag.log_end(110, 9_500_000);
         check(&watched, 2.0, 6);
         watched.pending(Some(20_000_000), 110);
         check(&watched, 0.0, 6);
         watched.committed(110, 9_000_000);
         watched.pending(None, 110);
         // Seen to be empty now, which is later than the moment that is asked about.
-        watched.lag.log_end(110);
-        watched.lag.log_end(111);
+        watched.lag.log_end(110, now_us());
+        watched.lag.log_end(111, now_us());
         check(&watched, 0.0, 1);
         assert_eq!(lag.read().len(), 1);
         drop(watched);
         assert!(lag.read().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_has_seen_for_a_while_is_not_no_lag() {
+        const SECOND: i64 = 1_000_000;
+        let lag = Lag::default();
+        let watched = lag.start(0, 100, 0);
+        let seconds = |now: i64, looked: i64| watched.lag.read(0, now * SECOND, looked * SECOND).seconds;
+        assert_eq!(watched.lag.read(0, 100 * SECOND, i64::MAX).seconds, 0.0, "this source does not have to ask");
+        assert_eq!((seconds(100, 98), seconds(100, 85), seconds(100, 60)), (0.0, 0.0, 40.0));
+        watched.pending(Some(50 * SECOND), 104);
+        assert_eq!((seconds(100, 60), seconds(100, 40)), (50.0, 60.0));
     }
 }

@@ -28,6 +28,8 @@ mod failpoint;
 pub mod footer;
 /// When the sink is ready.
 mod health;
+/// Where the time between log and lake goes.
+mod journey;
 /// How far the lake is behind the log.
 pub mod lag;
 /// Every metric.

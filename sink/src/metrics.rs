@@ -25,6 +25,7 @@ use crate::{
     budget::Holder,
     decode::DeadReason,
     footer::Footer,
+    journey::{Journey, Stage},
     lag::{Lag, LagReading},
     roll::CutReason,
     store::StoreErrorKind,
@@ -97,6 +98,8 @@ pub struct Metrics {
     commits: Family<Reason, Counter>,
     store_errors: Family<Reason, Counter>,
     rebalances: Family<Reason, Counter>,
+    rebalance_seconds: Timed,
+    stage_seconds: Timed,
     put_seconds: Histogram,
     seal_seconds: Histogram,
     memory_bytes: Family<HeldBy, Gauge>,
@@ -126,6 +129,8 @@ impl Metrics {
             commits: zeroed(CommitOutcome::ALL.into_iter().map(|(_, label)| label)),
             store_errors: zeroed(StoreErrorKind::ALL.into_iter().map(|(_, label)| label)),
             rebalances: zeroed(Rebalance::ALL.into_iter().map(|(_, label)| label)),
+            rebalance_seconds: timed(Rebalance::ALL.into_iter().map(|(_, label)| label)),
+            stage_seconds: timed(Stage::ALL.into_iter().map(|(_, label)| label)),
             put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             seal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             memory: Holder::ALL.map(|(_, holder)| memory_bytes.get_or_create_owned(&HeldBy { holder })),
@@ -151,6 +156,10 @@ impl Metrics {
         registry.register("sink_commits", "Files brought into the lake, by outcome", m.commits.clone());
         registry.register("sink_store_errors", "Creates and looks that failed, by kind", m.store_errors.clone());
         registry.register("sink_rebalances", "Partitions given to and taken from us", m.rebalances.clone());
+        let help = "Time that a change of partitions took";
+        registry.register("sink_rebalance_seconds", help, m.rebalance_seconds.clone());
+        let help = "Time that a file's first record spent in each stage";
+        registry.register("sink_stage_seconds", help, m.stage_seconds.clone());
         registry.register("sink_put_seconds", "Time of a successful create", m.put_seconds.clone());
         registry.register("sink_seal_seconds", "Time to judge, sort and encode a file", m.seal_seconds.clone());
         registry.register(
@@ -242,8 +251,18 @@ impl Metrics {
         self.store_errors.get_or_create(&Reason { reason: label(&StoreErrorKind::ALL, kind) }).inc();
     }
 
-    pub(crate) fn rebalance(&self, kind: Rebalance, partitions: usize) {
-        self.rebalances.get_or_create(&Reason { reason: label(&Rebalance::ALL, kind) }).inc_by(partitions as u64);
+    /// A committed file whose first record has this timestamp.
+    pub(crate) fn arrived(&self, journey: &Journey, timestamp_us: i64) {
+        for (stage, time) in journey.stages(timestamp_us) {
+            let reason = label(&Stage::ALL, stage);
+            self.stage_seconds.get_or_create(&Reason { reason }).observe(time.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn rebalance(&self, kind: Rebalance, partitions: usize, elapsed: Duration) {
+        let reason = Reason { reason: label(&Rebalance::ALL, kind) };
+        self.rebalances.get_or_create(&reason).inc_by(partitions as u64);
+        self.rebalance_seconds.get_or_create(&reason).observe(elapsed.as_secs_f64());
     }
 
     pub(crate) fn kafka_committed(&self, partition: u32, offset: i64) {
@@ -257,6 +276,16 @@ impl Metrics {
 
 fn zeroed(labels: impl Iterator<Item = &'static str>) -> Family<Reason, Counter> {
     let family = Family::default();
+    labels.for_each(|reason| drop(family.get_or_create(&Reason { reason })));
+    family
+}
+
+/// Histograms of times from a millisecond to half an hour.
+type Timed = Family<Reason, Histogram, fn() -> Histogram>;
+
+fn timed(labels: impl Iterator<Item = &'static str>) -> Timed {
+    let new: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 22));
+    let family = Family::new_with_constructor(new);
     labels.for_each(|reason| drop(family.get_or_create(&Reason { reason })));
     family
 }

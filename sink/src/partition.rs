@@ -5,7 +5,8 @@
 //!   time; meanwhile the next file's records are gathered.
 //! - Rule B: after losing a create the partition drops everything it holds and goes on where the winner's file ends.
 //!
-//! What is taken away is dropped; what is in flight then may still land, and whoever writes next finds it.
+//! A partition that will go to somebody else writes what it has. What is taken away is dropped; what is in flight then may
+//! still land, and whoever writes next finds it.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep_until},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use write::{Writer, WriterParts};
 
@@ -29,10 +30,11 @@ use crate::{
     commit::{CommitError, Outcome},
     failpoint::{self, Point},
     footer::Footer,
+    journey::{Journey, Stage},
     lag::Watched,
     metrics::Metrics,
     roll::{CutReason, RollPolicy},
-    source::{Assignment, Chunk, Control},
+    source::{Assignment, Chunk, Control, Tenure},
 };
 
 /// Why a partition cannot be written any further.
@@ -51,7 +53,7 @@ pub(crate) struct Partition {
     metrics: Arc<Metrics>,
     writer: Arc<Writer>,
     control: Control,
-    revoked: CancellationToken,
+    tenure: Tenure,
     /// Closed when the log ends or the sink stops.
     chunks: mpsc::Receiver<Chunk>,
     ended: bool,
@@ -61,6 +63,8 @@ pub(crate) struct Partition {
     open: Buffer,
     /// When the open file got its first record.
     opened: Instant,
+    /// The way of the open file so far.
+    journey: Journey,
     /// Set once the open file is complete.
     cut: Option<CutReason>,
     /// Records behind the cut.
@@ -89,6 +93,7 @@ pub(crate) struct Written {
 /// What a step of the loop waited for.
 enum Step {
     Revoked,
+    Released,
     Written(Result<Result<Written, CommitError>, tokio::task::JoinError>),
     Chunk(Option<Chunk>),
     Idle,
@@ -110,12 +115,13 @@ impl Partition {
             policy,
             writer: Arc::new(parts.writer(assignment.partition, assignment.log_id, policy.hash(), resume.files)),
             control: assignment.control,
-            revoked: assignment.revoked,
+            tenure: assignment.tenure,
             chunks: assignment.chunks,
             ended: false,
             generation: 0,
             open: Buffer::new(resume.next, resume.running_max_us),
             opened: Instant::now(),
+            journey: Journey::begin(),
             cut: None,
             behind: VecDeque::new(),
             writing: None,
@@ -138,11 +144,12 @@ impl Partition {
             }
             match self.step().await {
                 Step::Revoked => return Ok(()),
+                Step::Released => self.ended = true,
                 Step::Written(written) => self.settle(written).await?,
                 Step::Chunk(Some(chunk)) => self.take(chunk),
                 Step::Chunk(None) => self.ended = true,
-                Step::Idle => self.cut = Some(CutReason::Idle),
-                Step::Memory => self.cut = self.cut.or(Some(CutReason::Memory)),
+                Step::Idle => self.close(CutReason::Idle),
+                Step::Memory => self.close(CutReason::Memory),
             }
         }
     }
@@ -154,7 +161,8 @@ impl Partition {
         let is_taking = self.cut.is_none() && !self.ended;
         tokio::select! {
             biased;
-            () = self.revoked.cancelled() => Step::Revoked,
+            () = self.tenure.revoked.cancelled() => Step::Revoked,
+            () = self.tenure.released.cancelled(), if !self.ended => Step::Released,
             written = joined(&mut self.writing) => Step::Written(written),
             () = sleep_until(idle_at), if is_idle_timed => Step::Idle,
             () = self.open_file.asked() => Step::Memory,
@@ -177,18 +185,28 @@ impl Partition {
             let Some(part) = self.behind.pop_front() else { break };
             if self.open.is_empty() {
                 self.opened = Instant::now();
+                self.journey = Journey::begin();
             }
             if let Some((reason, rest)) = self.open.push(part, &self.policy) {
-                self.cut = Some(reason);
+                self.close(reason);
                 rest.into_iter().for_each(|rest| self.behind.push_front(rest));
             }
         }
         if self.cut.is_none() && !self.open.is_empty() && self.ended {
-            self.cut = Some(CutReason::Shutdown);
+            let is_released = self.tenure.released.is_cancelled();
+            self.close(if is_released { CutReason::Revoked } else { CutReason::Shutdown });
         }
         let can_be_cut = self.writing.is_none() && self.cut.is_none() && !self.open.is_empty();
         self.open_file.set(if can_be_cut { self.open.memory_bytes() } else { 0 });
         self.note_lag();
+    }
+
+    /// The open file is complete.
+    fn close(&mut self, reason: CutReason) {
+        if self.cut.is_none() {
+            self.cut = Some(reason);
+            self.journey.end(Stage::Buffer);
+        }
     }
 
     /// Rule A: the next file is written when the one before it is in the lake, and not earlier.
@@ -203,7 +221,8 @@ impl Partition {
         let extent = *self.open.extent();
         let file = std::mem::replace(&mut self.open, Buffer::new(extent.next, extent.running_max_us));
         let leaving = self.open_file.leave(file.memory_bytes());
-        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, leaving));
+        let journey = std::mem::replace(&mut self.journey, Journey::begin());
+        let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, leaving, journey));
         self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: extent.min_us });
         self.fill();
     }

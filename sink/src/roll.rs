@@ -27,11 +27,13 @@ pub enum CutReason {
     Shutdown,
     /// No file of records: the log lost them before they were read, and that was accepted.
     Gap,
+    /// The partition went to another member of the group.
+    Revoked,
 }
 
 impl CutReason {
     /// All reasons.
-    pub const ALL: [CutReason; 7] = [
+    pub const ALL: [CutReason; 8] = [
         CutReason::Bytes,
         CutReason::Rows,
         CutReason::Time,
@@ -39,6 +41,7 @@ impl CutReason {
         CutReason::Memory,
         CutReason::Shutdown,
         CutReason::Gap,
+        CutReason::Revoked,
     ];
 
     /// The word in footers and metrics.
@@ -51,6 +54,7 @@ impl CutReason {
             CutReason::Memory => "memory",
             CutReason::Shutdown => "shutdown",
             CutReason::Gap => "gap",
+            CutReason::Revoked => "revoked",
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Records on their way from a source to a file.
 pub mod chunk;
@@ -133,9 +133,36 @@ pub(crate) struct Assignment {
     pub(crate) resume: Resume,
     /// Closed by the source when no more will come: the task then writes what it has.
     pub(crate) chunks: mpsc::Receiver<Chunk>,
+    pub(crate) tenure: Tenure,
+    pub(crate) control: Control,
+}
+
+/// How long a partition is this process's, as its task sees it.
+#[derive(Debug)]
+pub(crate) struct Tenure {
+    /// Cancelled when the partition will go to somebody else: the task then writes what it has, and ends.
+    pub(crate) released: CancellationToken,
     /// Cancelled when the partition is taken away: the task then drops what it has.
     pub(crate) revoked: CancellationToken,
-    pub(crate) control: Control,
+    /// Tells the owner that the task has ended.
+    _ended: DropGuard,
+}
+
+/// The same, as its source sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ownership {
+    pub(crate) released: CancellationToken,
+    pub(crate) revoked: CancellationToken,
+    pub(crate) ended: CancellationToken,
+}
+
+impl Ownership {
+    pub(crate) fn begin() -> (Ownership, Tenure) {
+        let (released, revoked, ended) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let tenure =
+            Tenure { released: released.clone(), revoked: revoked.clone(), _ended: ended.clone().drop_guard() };
+        (Ownership { released, revoked, ended }, tenure)
+    }
 }
 
 /// What a partition task asks of its source.

@@ -31,7 +31,7 @@ use crate::{
     resume::{Resume, resume},
     roll::RollPolicy,
     schema_ids::SchemaIds,
-    source::{Assignment, Chunk, Command, Control, Record},
+    source::{Assignment, Chunk, Command, Control, Ownership, Record},
     store::Store,
 };
 
@@ -82,6 +82,7 @@ pub(crate) struct Conducted {
     pub(crate) chunks: Option<mpsc::Sender<Chunk>>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) revoked: CancellationToken,
+    pub(crate) released: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -119,17 +120,24 @@ pub(crate) fn conduct_within(
     };
     let (sender, chunks) = mpsc::channel(4);
     let (wishes, commands) = mpsc::channel(64);
-    let revoked = CancellationToken::new();
+    let (ownership, tenure) = Ownership::begin();
     let assignment = Assignment {
         partition,
         log_id: LOG_ID.into(),
         resume,
         chunks,
-        revoked: revoked.clone(),
+        tenure,
         control: Control { partition, commands: wishes },
     };
     let task = tokio::spawn(Partition::new(assignment, policy, &parts, budget, Arc::clone(&metrics)).run());
-    Conducted { task, chunks: Some(sender), commands, revoked, metrics }
+    Conducted {
+        task,
+        chunks: Some(sender),
+        commands,
+        revoked: ownership.revoked,
+        released: ownership.released,
+        metrics,
+    }
 }
 
 /// Some records of a log, as a source would hand them over.

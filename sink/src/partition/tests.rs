@@ -2,6 +2,7 @@
 
 mod races;
 mod records;
+mod release;
 mod seeded;
 mod stores;
 

@@ -22,6 +22,7 @@ use crate::{
     dead_letter, decode,
     failpoint::{self, Point},
     footer::Footer,
+    journey::{Journey, Stage},
     metrics::Metrics,
     object_path::Chain,
     promote::Promotion,
@@ -88,8 +89,10 @@ impl Writer {
         buffer: Buffer,
         cut: CutReason,
         leaving: Leaving,
+        mut journey: Journey,
     ) -> Result<Written, CommitError> {
-        let sealed = self.sealed(buffer, cut, leaving).await;
+        let first_us = buffer.extent().first_us;
+        let sealed = self.sealed(buffer, cut, leaving, &mut journey).await;
         let mut uploading = self.shared.budget.hold(Holder::Upload);
         uploading.set(sealed.bytes());
         self.store_dead_letters(&sealed).await;
@@ -98,6 +101,8 @@ impl Writer {
         let outcome = self.shared.committer.create(&self.chain, &footer, bytes.clone()).await?;
         failpoint::pass(Point::AfterPut);
         if outcome == Outcome::Created {
+            journey.end(Stage::Upload);
+            self.shared.metrics.arrived(&journey, first_us);
             self.shared.metrics.committed(&footer, bytes.len(), cut, &sealed.dead_reasons);
             self.shared.metrics.mismatched(&mismatches);
         }
@@ -108,20 +113,29 @@ impl Writer {
     /// What the file of a buffer would say about itself. Nothing is brought into the lake.
     pub(crate) async fn derived(self: &Arc<Self>, buffer: Buffer) -> Footer {
         let leaving = self.shared.budget.open_file().leave(buffer.extent().log_bytes);
-        self.sealed(buffer, CutReason::Shutdown, leaving).await.file.footer
+        self.sealed(buffer, CutReason::Shutdown, leaving, &mut Journey::begin()).await.file.footer
     }
 
-    async fn sealed(self: &Arc<Self>, buffer: Buffer, cut: CutReason, leaving: Leaving) -> Sealed {
+    async fn sealed(
+        self: &Arc<Self>,
+        buffer: Buffer,
+        cut: CutReason,
+        leaving: Leaving,
+        journey: &mut Journey,
+    ) -> Sealed {
         let extent = buffer.extent();
         let _encoding = self.shared.budget.encoding(extent.records, extent.log_bytes).await;
         let _permit = self.shared.sealers.acquire().await.expect("the semaphore is never closed");
+        journey.end(Stage::Turn);
         let writer = Arc::clone(self);
-        on_blocking_thread(move || {
+        let sealed = on_blocking_thread(move || {
             let sealed = writer.seal(&buffer, cut);
             drop((buffer, leaving));
             sealed
         })
-        .await
+        .await;
+        journey.end(Stage::Encode);
+        sealed
     }
 
     /// Decode -> sort -> write.

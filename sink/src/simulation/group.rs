@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{Bug, feed::Feed, is_planted, log::LOG_ID, wire::Life, world::World};
 use crate::{
     resume::Resume,
-    source::{Assignment, CHUNKS_WAITING_MAX, Control, Running, SourceContext, SourceError},
+    source::{Assignment, CHUNKS_WAITING_MAX, Control, Ownership, Running, SourceContext, SourceError, Tenure},
 };
 
 /// A log that one sink reads as a member of the simulated group.
@@ -41,8 +41,23 @@ struct Member {
 
 #[derive(Debug)]
 struct Owned {
-    revoked: CancellationToken,
-    _feeding: AbortOnDropHandle<()>,
+    ownership: Ownership,
+    feeding: AbortOnDropHandle<()>,
+}
+
+/// So long a member writes what it has, while its heir may already have begun.
+const RELEASE_TIME: Duration = Duration::from_secs(3);
+
+impl Owned {
+    /// Lets the owner write what it has. Real groups wait for that; the lake does not need them to.
+    fn release(self) {
+        self.ownership.released.cancel();
+        tokio::spawn(async move {
+            sleep(RELEASE_TIME).await;
+            self.ownership.revoked.cancel();
+            drop(self.feeding);
+        });
+    }
 }
 
 impl SimulatedSource {
@@ -164,7 +179,10 @@ impl Group {
         for member in self.members.lock().values_mut() {
             let Some(owned) = member.owned.remove(&partition) else { continue };
             if manner == Manner::Orderly && member.is_heard {
-                owned.revoked.cancel();
+                match partition % 2 {
+                    0 => owned.ownership.revoked.cancel(),
+                    _ => owned.release(),
+                }
                 continue;
             }
             let (life, delay) = (Arc::clone(&member.life), self.world.milliseconds(50..15_000));
@@ -173,7 +191,7 @@ impl Group {
                 sleep(delay).await;
                 life.thawed().await;
                 world.note("revoke", format_args!("{partition} from {}, late", life.process));
-                owned.revoked.cancel();
+                owned.ownership.revoked.cancel();
             });
         }
     }
@@ -181,7 +199,7 @@ impl Group {
     fn give(self: &Arc<Self>, process: u32, partition: u32) {
         let mut members = self.members.lock();
         let Some(member) = members.get_mut(&process) else { return };
-        let revoked = CancellationToken::new();
+        let (ownership, tenure) = Ownership::begin();
         let gift = Gift {
             world: Arc::clone(&self.world),
             life: Arc::clone(&member.life),
@@ -189,7 +207,7 @@ impl Group {
             assignments: member.assignments.clone(),
             drain: member.drain.clone(),
             partition,
-            revoked: revoked.clone(),
+            tenure,
         };
         let failures = member.failures.clone();
         let feeding = tokio::spawn(async move {
@@ -197,7 +215,7 @@ impl Group {
                 let _ = failures.send(error).await;
             }
         });
-        member.owned.insert(partition, Owned { revoked, _feeding: AbortOnDropHandle::new(feeding) });
+        member.owned.insert(partition, Owned { ownership, feeding: AbortOnDropHandle::new(feeding) });
     }
 }
 
@@ -209,7 +227,7 @@ struct Gift {
     assignments: mpsc::Sender<Assignment>,
     drain: CancellationToken,
     partition: u32,
-    revoked: CancellationToken,
+    tenure: Tenure,
 }
 
 impl Gift {
@@ -219,12 +237,12 @@ impl Gift {
         self.life.thawed().await;
         let end = self.context.resume(self.partition, LOG_ID).await?;
         let (resume, position) = self.checked(end)?;
-        let Gift { world, life, partition, drain, revoked, .. } = self;
+        let Gift { world, life, partition, drain, tenure, .. } = self;
         world.note("resume", format_args!("{} at {} of {partition}", life.process, resume.next));
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
         let (commands, wishes) = mpsc::channel(16);
         let control = Control { partition, commands };
-        let assignment = Assignment { partition, log_id: LOG_ID.into(), resume, chunks, revoked, control };
+        let assignment = Assignment { partition, log_id: LOG_ID.into(), resume, chunks, tenure, control };
         if self.assignments.send(assignment).await.is_err() {
             return Ok(());
         }

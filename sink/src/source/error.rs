@@ -60,6 +60,24 @@ pub enum SourceError {
         "topic {topic}, partition {partition}: no record from offset {offset} on came within {waited:?}: check the broker"
     )]
     Silent { topic: String, partition: u32, offset: u64, waited: Duration },
+    /// Another process took this one's place in the group.
+    #[error(
+        "another process has joined group {group} as {instance} and shut this one out: give each process a \
+         kafka.group_instance_id of its own"
+    )]
+    Fenced { group: String, instance: String },
+    /// Another process has this one's place in the group.
+    #[error(
+        "group {group} still has a member {instance}: give each process a kafka.group_instance_id of its own, or, after \
+         a crash, start again when the broker's group.consumer.session.timeout.ms has passed"
+    )]
+    Unreleased { group: String, instance: String },
+    /// The group does not take this member.
+    #[error(
+        "group {group} does not take this member ({reason}): check kafka.group_protocol and kafka.session_timeout \
+         against the broker's version and limits, and against the group's other members"
+    )]
+    Refused { group: String, reason: String },
     /// The client cannot go on.
     #[error("the Kafka client failed ({0}): start the sink again")]
     Kafka(KafkaError),
@@ -81,9 +99,12 @@ impl SourceError {
             | SourceError::Compacted { .. }
             | SourceError::Recreated { .. }
             | SourceError::OutOfRange { .. }
-            | SourceError::Silent { .. } => true,
+            | SourceError::Silent { .. }
+            | SourceError::Unreleased { .. }
+            | SourceError::Refused { .. } => true,
             SourceError::Journal { .. }
             | SourceError::Settings(_)
+            | SourceError::Fenced { .. }
             | SourceError::Kafka(_)
             | SourceError::Panicked(_) => false,
         }

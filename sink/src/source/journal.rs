@@ -15,10 +15,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    lag::now_us,
     resume::Resume,
     source::{
-        Assignment, CHUNK_BYTES, CHUNKS_WAITING_MAX, Chunk, Command, Control, Record, Running, SourceContext,
-        SourceError,
+        Assignment, CHUNK_BYTES, CHUNKS_WAITING_MAX, Chunk, Command, Control, Ownership, Record, Running,
+        SourceContext, SourceError,
     },
 };
 
@@ -65,7 +66,7 @@ impl JournalSource {
                 log_id: Arc::clone(&log_id),
                 resume,
                 chunks,
-                revoked: CancellationToken::new(),
+                tenure: Ownership::begin().1,
                 control: Control { partition, commands },
             };
             assignments.try_send(assignment).expect("the channel has room for all partitions");
@@ -169,7 +170,7 @@ impl Feed {
 
     fn note_end(&self) {
         if let Some(lag) = self.context.metrics.lag().partition(self.partition) {
-            lag.log_end(self.journal.end_offset(self.partition));
+            lag.log_end(self.journal.end_offset(self.partition), now_us());
         }
     }
 

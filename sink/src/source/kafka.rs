@@ -7,6 +7,8 @@
 mod consumer;
 mod feed;
 mod incarnation;
+mod log_range;
+mod member;
 mod rebalance;
 /// Outside of the group.
 pub(crate) mod replay;
@@ -28,9 +30,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{consumer::Poller, rebalance::Context};
+use self::{consumer::Poller, member::Member, rebalance::Context};
 use crate::{
-    config::{GroupProtocol, KafkaSettings},
+    config::KafkaSettings,
     source::{Running, SourceContext, SourceError},
 };
 
@@ -52,7 +54,7 @@ const FETCH_BYTES_MAX: usize = 16 << 20;
 /// What a message costs the client beside its bytes.
 const MESSAGE_STRUCT_BYTES: usize = 512;
 /// Assignments and commands that may wait.
-const WAITING_MAX: usize = 1024;
+const WAITING_MAX: usize = 4096;
 
 impl KafkaSource {
     pub(crate) fn new(settings: KafkaSettings, topic: &str) -> KafkaSource {
@@ -63,7 +65,7 @@ impl KafkaSource {
     pub(crate) async fn start(self, context: SourceContext) -> Result<Running, SourceError> {
         let config = client_config(&self.settings, context.budget.client_bytes());
         let (brokers, topic) = (self.settings.brokers.clone(), Arc::clone(&self.topic));
-        let group = Context::new(context, Handle::current());
+        let group = Context::new(context, Handle::current(), Member::new(&self.settings));
         let consumer: Consumer = config.create_with_context(group).map_err(SourceError::Settings)?;
         let consumer = Arc::new(consumer);
         let checked = Arc::clone(&consumer);
@@ -114,23 +116,13 @@ fn client_config(settings: &KafkaSettings, queue_bytes: usize) -> ClientConfig {
     }
     config
         .set("bootstrap.servers", &settings.brokers)
-        .set("group.id", &settings.group)
         .set("client.id", "footfall-sink")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // An offset that the log no longer has must stop the sink: only an operator may accept a gap.
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "false");
-    match settings.group_protocol {
-        GroupProtocol::Classic => config
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
-            .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 4).max(1).to_string()),
-        GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
-    };
-    if let Some(instance) = &settings.group_instance_id {
-        config.set("group.instance.id", instance);
-    }
+    member::configure(&mut config, settings);
     config
 }
 

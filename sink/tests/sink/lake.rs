@@ -61,6 +61,17 @@ pub(crate) fn read(file: impl ChunkReader + 'static) -> Vec<Row> {
     rows
 }
 
+/// What cut each file.
+pub(crate) fn cut_reasons(lake: &Path) -> Vec<String> {
+    let reason = |path: &PathBuf| {
+        let file = File::open(path).expect("a file");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
+        let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        pairs.into_iter().find(|pair| pair.key == "footfall.cut_reason").and_then(|pair| pair.value)
+    };
+    files(&lake.join("events")).iter().filter_map(reason).collect()
+}
+
 /// Fails unless the rows are the events `e0`, `e1`, ... up to `events`, each once, each user's in this order.
 #[track_caller]
 pub(crate) fn assert_exactly_once_in_order(rows: &[Row], events: usize) {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cli;
+mod group;
 mod journal;
 mod kafka;
 mod lake;

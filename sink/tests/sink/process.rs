@@ -48,7 +48,12 @@ impl Sink {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    /// A signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
         assert!(status.expect("kill").success());
     }
 
@@ -71,6 +76,9 @@ impl Drop for Sink {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("a sink that a failed test killed had said:\n{}", self.said());
+        }
     }
 }
 

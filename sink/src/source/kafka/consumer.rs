@@ -172,7 +172,7 @@ impl Poller {
                     self.committed.remove(&partition);
                     self.consumer.context().source.metrics.kafka_revoked(partition);
                 }
-                Change::Assigned { partition, resume, position, revoked } => {
+                Change::Assigned { partition, resume, position, tenure } => {
                     let Some(assignments) = &self.assignments else { continue };
                     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
                     self.feeds.insert(
@@ -181,7 +181,7 @@ impl Poller {
                     );
                     let control = Control { partition, commands: self.commands.clone() };
                     let log_id = Arc::clone(self.consumer.context().log_id());
-                    let assignment = Assignment { partition, log_id, resume, chunks, revoked, control };
+                    let assignment = Assignment { partition, log_id, resume, chunks, tenure, control };
                     if assignments.blocking_send(assignment).is_err() {
                         return Err(SourceError::Panicked("nobody takes partitions".to_owned()));
                     }
@@ -236,7 +236,11 @@ impl Poller {
     /// Which errors end the sink? Those that no waiting mends.
     fn judge(&self, error: KafkaError) -> Result<(), SourceError> {
         let topic = self.topic.to_string();
-        match error.rdkafka_error_code() {
+        let code = error.rdkafka_error_code();
+        if let Some(refused) = code.and_then(|code| self.consumer.context().member.refused(code, &error)) {
+            return Err(refused);
+        }
+        match code {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 Err(SourceError::OutOfRange { topic, reason: error.to_string() })
             }

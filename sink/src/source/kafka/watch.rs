@@ -12,14 +12,17 @@ use std::{
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Consumer, incarnation, rebalance::Change};
-use crate::source::SourceError;
+use super::{Consumer, incarnation, log_range, rebalance::Change};
+use crate::{lag::now_us, source::SourceError};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Looks until the consumer is gone.
 pub(super) async fn run(consumer: Weak<Consumer>, topic: Arc<str>) {
+    if let Some(consumer) = consumer.upgrade() {
+        consumer.context().source.metrics.lag().looked(now_us());
+    }
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,18 +55,36 @@ fn look(consumer: &Consumer, topic: &str) -> KafkaResult<()> {
             return Err(error);
         }
     }
+    let asked_us = now_us();
+    let ends = log_range::ends(consumer, topic, &partitions, TIMEOUT)?;
+    for (partition, end) in &ends {
+        if let Some(lag) = context.source.metrics.lag().partition(*partition) {
+            lag.log_end(*end, asked_us);
+        }
+    }
+    context.source.metrics.lag().looked(asked_us);
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    note_committed(consumer, topic, &partitions)
+}
+
+/// What the broker holds for the group. A partition that has been taken away meanwhile gets no number.
+fn note_committed(consumer: &Consumer, topic: &str, partitions: &[u32]) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
-        let (_, end) = consumer.fetch_watermarks(topic, partition.cast_signed(), TIMEOUT)?;
-        if let Some(lag) = context.source.metrics.lag().partition(partition) {
-            lag.log_end(end.cast_unsigned());
-        }
         list.add_partition(topic, partition.cast_signed());
     }
-    for element in consumer.committed_offsets(list, TIMEOUT)?.elements() {
-        if let Offset::Offset(offset) = element.offset() {
-            context.source.metrics.kafka_committed(element.partition().cast_unsigned(), offset);
+    let committed = consumer.committed_offsets(list, TIMEOUT)?;
+    consumer.context().while_owned(|owns| {
+        for element in committed.elements() {
+            let partition = element.partition().cast_unsigned();
+            if let Offset::Offset(offset) = element.offset()
+                && owns(partition)
+            {
+                consumer.context().source.metrics.kafka_committed(partition, offset);
+            }
         }
-    }
+    });
     Ok(())
 }

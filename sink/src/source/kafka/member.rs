@@ -1,0 +1,74 @@
+//! This process as a member of its group.
+//!
+//! Responsible for how it presents itself to the group, and for the words when the group does not want it.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use crate::{
+    config::{GroupProtocol, KafkaSettings},
+    source::SourceError,
+};
+
+/// Session timeout of the classic protocol unless set.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Member {
+    group: String,
+    instance: Option<String>,
+    /// So long a partition that goes to another member may still be written.
+    pub(super) revoke_timeout: Duration,
+}
+
+/// How the client joins the group.
+pub(super) fn configure(config: &mut ClientConfig, settings: &KafkaSettings) {
+    config.set("group.id", &settings.group);
+    match settings.group_protocol {
+        GroupProtocol::Classic => {
+            let session_timeout_ms = settings.session_timeout.unwrap_or(SESSION_TIMEOUT).as_millis();
+            config
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("session.timeout.ms", session_timeout_ms.to_string())
+                .set("heartbeat.interval.ms", (session_timeout_ms / 4).max(1).to_string());
+        }
+        // Timeouts and assignment are the broker's.
+        GroupProtocol::Consumer => drop(config.set("group.protocol", "consumer")),
+    }
+    if let Some(instance) = &settings.group_instance_id {
+        config.set("group.instance.id", instance);
+    }
+}
+
+impl Member {
+    pub(super) fn new(settings: &KafkaSettings) -> Member {
+        Member {
+            group: settings.group.clone(),
+            instance: settings.group_instance_id.clone(),
+            revoke_timeout: settings.revoke_timeout,
+        }
+    }
+
+    /// Does the error say that the group does not take this member, or does no longer?
+    pub(super) fn refused(&self, code: RDKafkaErrorCode, error: &KafkaError) -> Option<SourceError> {
+        use RDKafkaErrorCode as Code;
+        let (group, instance) = (self.group.clone(), self.instance.clone().unwrap_or_default());
+        match code {
+            Code::FencedInstanceId => Some(SourceError::Fenced { group, instance }),
+            Code::UnreleasedInstanceId => Some(SourceError::Unreleased { group, instance }),
+            Code::InvalidSessionTimeout
+            | Code::InconsistentGroupProtocol
+            | Code::GroupAuthorizationFailed
+            | Code::GroupMaxSizeReached
+            | Code::UnsupportedAssignor
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature => Some(SourceError::Refused { group, reason: error.to_string() }),
+            _ => None,
+        }
+    }
+}

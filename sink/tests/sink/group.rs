@@ -1,0 +1,293 @@
+//! The sink as a member of a group: who takes over, how fast, and what a member that hangs can do.
+//!
+//! Goal: whatever the group does, every event is one row, in its user's order, and the lake gets on. Method: real brokers,
+//! real processes, real signals. `FOOTFALL_TEST_TAKEOVER=3` measures every way of taking over so many times and prints the
+//! table of `docs/sink.md`.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use kafka::Broker;
+use tempfile::TempDir;
+
+use super::{
+    kafka::{produce, stop},
+    lake::{assert_exactly_once_in_order, cut_reasons, rows},
+    process::{Sink, wait_for},
+};
+
+const PARTITIONS: u32 = 4;
+
+/// A topic, a lake, and how many events there are.
+struct Setup {
+    brokers: &'static str,
+    topic: String,
+    folder: TempDir,
+    roll_interval: &'static str,
+    produced: usize,
+}
+
+impl Setup {
+    fn new(name: &str, roll_interval: &'static str) -> Setup {
+        let brokers = Broker::shared().brokers();
+        let topic = Broker::shared().fresh_topic(name, PARTITIONS);
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("lake")).expect("a folder");
+        Setup { brokers, topic, folder, roll_interval, produced: 0 }
+    }
+
+    fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    /// A member of the group.
+    fn sink(&self, environment: &[(&str, &str)]) -> Sink {
+        let lake = format!("file://{}", self.lake().display());
+        let flags = ["run", "--brokers", self.brokers, "--topic", &self.topic, "--group", &self.topic, "--lake", &lake];
+        let more = ["--admin", "127.0.0.1:0"];
+        let roll = [("FOOTFALL__SINK__ROLL_INTERVAL", self.roll_interval)];
+        Sink::start(&[&flags[..], &more].concat(), &[&roll[..], environment].concat())
+    }
+
+    fn produce(&mut self, events: usize) {
+        produce(self.brokers, &self.topic, self.produced..self.produced + events);
+        self.produced += events;
+    }
+
+    /// Waits until everything that was produced is in the lake.
+    #[track_caller]
+    fn wait(&self, what: &str) {
+        wait_for(what, || rows(&self.lake()).len() >= self.produced);
+    }
+
+    #[track_caller]
+    fn must_hold(&self) {
+        assert_exactly_once_in_order(&rows(&self.lake()), self.produced);
+    }
+}
+
+/// How a member takes part, as settings.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    name: &'static str,
+    protocol: &'static str,
+    is_static: bool,
+}
+
+const WAYS: [Way; 4] = [
+    Way { name: "cooperative-sticky", protocol: "classic", is_static: false },
+    Way { name: "cooperative-sticky, static", protocol: "classic", is_static: true },
+    Way { name: "KIP-848", protocol: "consumer", is_static: false },
+    Way { name: "KIP-848, static", protocol: "consumer", is_static: true },
+];
+
+/// How a member goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It is killed, and stays away.
+    Kill,
+    /// It stops in an orderly way, and stays away.
+    Term,
+    /// It stops in an orderly way, and a new process with the same settings comes.
+    Restart,
+}
+
+/// The broker of these tests has the same for KIP-848.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+
+impl Way {
+    fn member(self, setup: &Setup, name: &str) -> Sink {
+        let mut environment = vec![("FOOTFALL__KAFKA__GROUP_PROTOCOL", self.protocol)];
+        if self.protocol == "classic" {
+            environment.push(("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s"));
+        }
+        if self.is_static {
+            environment.push(("FOOTFALL__KAFKA__GROUP_INSTANCE_ID", name));
+        }
+        setup.sink(&environment)
+    }
+
+    /// Time from a member's end until the lake has events of all partitions that came after it.
+    fn takeover(self, end: End) -> Duration {
+        let mut setup = Setup::new("takeover", "300ms");
+        let (mut first, second) = (self.member(&setup, "first"), self.member(&setup, "second"));
+        setup.produce(200);
+        setup.wait("the rows of two members");
+        // Both have got their share by now, or get it within this time.
+        std::thread::sleep(Duration::from_secs(3));
+        let ended = Instant::now();
+        let mut again = None;
+        match end {
+            End::Kill => first.kill(),
+            End::Term => drop(stop(first)),
+            End::Restart => {
+                stop(first);
+                again = Some(self.member(&setup, "first"));
+            }
+        }
+        setup.produce(200);
+        setup.wait("the rows after a member's end");
+        let takeover = ended.elapsed();
+        stop(second);
+        again.map(stop);
+        setup.must_hold();
+        takeover
+    }
+}
+
+#[test]
+fn whoever_remains_takes_over() {
+    if kafka::left_out() {
+        return;
+    }
+    let rounds: usize = std::env::var("FOOTFALL_TEST_TAKEOVER").map_or(0, |rounds| rounds.parse().expect("a number"));
+    let [cooperative, fixed, kip_848, fixed_848] = WAYS;
+    if rounds == 0 {
+        let checked = [
+            (cooperative, End::Kill),
+            (cooperative, End::Term),
+            (fixed, End::Restart),
+            (kip_848, End::Kill),
+            (fixed_848, End::Term),
+        ];
+        let taking = checked.map(|(way, end)| std::thread::spawn(move || (way, end, way.takeover(end))));
+        for taken in taking {
+            let (way, end, time) = taken.join().expect("it holds");
+            eprintln!("{}, {end:?}: {time:.1?}", way.name);
+            assert!(time < SESSION_TIMEOUT + Duration::from_secs(20), "{} after {end:?}: {time:?}", way.name);
+        }
+        return;
+    }
+    println_table(rounds);
+}
+
+/// Measured one by one, or they would measure each other.
+fn println_table(rounds: usize) {
+    let mut table = String::from("| members | kill -9 | SIGTERM | restart |\n|---|---|---|---|\n");
+    for way in WAYS {
+        let cells = [End::Kill, End::Term, End::Restart].map(|end| {
+            let mut times: Vec<_> = (0..rounds).map(|_| way.takeover(end).as_secs_f64()).collect();
+            times.sort_by(f64::total_cmp);
+            format!("{:.1} s ({:.1}-{:.1})", times[rounds / 2], times[0], times[rounds - 1])
+        });
+        table += &format!("| {} | {} |\n", way.name, cells.join(" | "));
+        eprintln!("{table}");
+    }
+}
+
+/// Members come and go every second, now and then by a kill, and no file would be complete for a minute: what is read is
+/// written before a partition moves, so that the lake gets on.
+#[test]
+fn a_rebalance_storm_does_not_stop_the_lake() {
+    if kafka::left_out() {
+        return;
+    }
+    let mut setup = Setup::new("storm", "60s");
+    let environment = [("FOOTFALL__KAFKA__SESSION_TIMEOUT", "3s")];
+    let mut members = std::collections::VecDeque::from([setup.sink(&environment)]);
+    let mut seen = Vec::new();
+    for round in 0..12 {
+        setup.produce(100);
+        members.push_back(setup.sink(&environment));
+        std::thread::sleep(Duration::from_millis(1_000));
+        let mut eldest = members.pop_front().expect("one is there, and one has come");
+        if round == 4 {
+            eldest.kill()
+        } else {
+            drop(stop(eldest))
+        }
+        seen.push(rows(&setup.lake()).len());
+    }
+    eprintln!("rows in the lake during the storm: {seen:?}");
+    assert!(seen[3] > 0 && seen[11] > seen[3] + 300, "the lake got on during the storm: {seen:?}");
+    members.into_iter().for_each(|member| drop(stop(member)));
+    let last = setup.sink(&[("FOOTFALL__SINK__ROLL_INTERVAL", "1s")]);
+    setup.wait("what was left");
+    stop(last);
+    setup.must_hold();
+    assert!(cut_reasons(&setup.lake()).iter().any(|reason| reason == "revoked"), "what moved was written before");
+}
+
+/// A member hangs for longer than the session timeout, with records in its buffers; the other takes over and writes them.
+/// When it wakes it still believes that they are its own: its files come too late. Then it works again.
+#[test]
+fn a_member_that_hangs_cannot_change_what_happened_without_it() {
+    if kafka::left_out() {
+        return;
+    }
+    for way in [WAYS[0], WAYS[2]] {
+        let mut setup = Setup::new("hang", "2s");
+        let hanging = way.member(&setup, "hanging");
+        setup.produce(200);
+        setup.wait("the first rows");
+        let mut other = way.member(&setup, "other");
+        std::thread::sleep(Duration::from_secs(3));
+        setup.produce(100);
+        // It has read them by now, and does not write them for some time.
+        std::thread::sleep(Duration::from_millis(700));
+        hanging.signal("STOP");
+        setup.produce(300);
+        setup.wait("the rows of the other");
+        setup.produce(100);
+        setup.wait("more rows of the other");
+        hanging.signal("CONT");
+        std::thread::sleep(Duration::from_secs(3));
+        other.kill();
+        setup.produce(200);
+        setup.wait("the rows of the one that hung");
+        let is_late = stop(hanging).contains("another writer created the file first");
+        eprintln!("{}: its file came {}", way.name, if is_late { "late" } else { "not at all" });
+        setup.must_hold();
+    }
+}
+
+/// Ends by itself with this code and this line.
+#[track_caller]
+fn must_end(sink: Sink, code: i32, expected: &[&str]) {
+    let (ended, stderr) = sink.end();
+    let line = stderr.lines().last().unwrap_or_default();
+    assert_eq!(ended, Some(code), "{stderr}");
+    for part in expected {
+        assert!(line.starts_with("footfall-sink: ") && line.contains(part), "{line} does not say {part}");
+    }
+}
+
+#[test]
+fn two_processes_with_one_instance_id_say_so() {
+    if kafka::left_out() {
+        return;
+    }
+    let mut setup = Setup::new("fenced", "300ms");
+    let [_, fixed, _, fixed_848] = WAYS;
+    setup.produce(100);
+    let first = fixed.member(&setup, "one");
+    setup.wait("the first rows");
+    let second = fixed.member(&setup, "one");
+    must_end(first, 70, &["another process has joined group", "as one", "kafka.group_instance_id of its own"]);
+    setup.produce(100);
+    setup.wait("the rows of the second");
+    stop(second);
+
+    let mut setup = Setup::new("unreleased", "300ms");
+    setup.produce(100);
+    let mut first = fixed_848.member(&setup, "one");
+    setup.wait("the first rows");
+    must_end(fixed_848.member(&setup, "one"), 69, &["still has a member one", "kafka.group_instance_id of its own"]);
+    first.kill();
+    must_end(fixed_848.member(&setup, "one"), 69, &["after a crash, start again", "session.timeout.ms"]);
+}
+
+#[test]
+fn a_group_that_refuses_a_member_is_said() {
+    if kafka::left_out() {
+        return;
+    }
+    let setup = Setup::new("refused", "300ms");
+    let short = setup.sink(&[("FOOTFALL__KAFKA__SESSION_TIMEOUT", "500ms")]);
+    must_end(short, 69, &["does not take this member", "session timeout", "kafka.session_timeout"]);
+    let both =
+        setup.sink(&[("FOOTFALL__KAFKA__GROUP_PROTOCOL", "consumer"), ("FOOTFALL__KAFKA__SESSION_TIMEOUT", "10s")]);
+    must_end(both, 64, &["kafka.session_timeout has no meaning", "group.consumer.session.timeout.ms"]);
+}
