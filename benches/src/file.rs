@@ -69,6 +69,8 @@ pub fn footer() -> Footer {
         rows: 0,
         dead_letters: 0,
         duplicates: 0,
+        duplicates_across_files: 0,
+        duplicates_since: 0,
         min_timestamp_us: RECEIVED_AT,
         max_timestamp_us: RECEIVED_AT,
         running_max_timestamp_us: RECEIVED_AT,

@@ -5,9 +5,9 @@
 //! is dropped; a file is cut only if that makes room; while reading is stopped something is on its way into the lake, so
 //! that room comes back and nobody waits for ever. Leaves to the holders what they do when they are told.
 //!
-//! Shares of the budget: 1/8 belongs to the Kafka client's queue and 1/4 to files being encoded. The rest is for records,
-//! encoded files on their way and filters. At 3/8 of waiting records the largest open file is cut; when the rest is used
-//! up, reading stops until 1/8 of the budget is free again. Filters must stay below [`Budget::filter_bytes_max`].
+//! Shares of the budget: 1/8 belongs to the Kafka client's queue and 1/4 to files being encoded. The rest is for records
+//! and for encoded files on their way. At 3/8 of waiting records the largest open file is cut; when the rest is used
+//! up, reading stops until 1/8 of the budget is free again. The ids of earlier files are counted here, and have a limit of their own.
 
 mod open_files;
 #[cfg(test)]
@@ -37,8 +37,8 @@ pub(crate) enum Holder {
     Encoding,
     /// Encoded files and dead letters until they are in the lake.
     Upload,
-    /// What is remembered of earlier files.
-    Filters,
+    /// The ids of earlier files.
+    Ids,
     /// The Kafka client's queue.
     Client,
 }
@@ -49,13 +49,13 @@ impl Holder {
         (Holder::Records, "records"),
         (Holder::Encoding, "encoding"),
         (Holder::Upload, "upload"),
-        (Holder::Filters, "filters"),
+        (Holder::Ids, "ids"),
         (Holder::Client, "client"),
     ];
 
     /// Does it use a share that is set aside for it?
     fn has_share(self) -> bool {
-        matches!(self, Holder::Encoding | Holder::Client)
+        matches!(self, Holder::Encoding | Holder::Client | Holder::Ids)
     }
 }
 
@@ -118,12 +118,6 @@ impl Budget {
 
     /// What the Kafka client's queue may hold.
     pub(crate) fn client_bytes(&self) -> usize {
-        self.shared.bytes_max / 8
-    }
-
-    /// What the filters of all partitions together may hold; each holds its part as [`Holder::Filters`].
-    #[expect(dead_code, reason = "nothing is remembered of earlier files yet")]
-    pub(crate) fn filter_bytes_max(&self) -> usize {
         self.shared.bytes_max / 8
     }
 

@@ -13,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 use journal::Journal;
 use operator::{Failure, cli::CommonArgs, logging};
 use serde::{Deserialize, Serialize};
-use sink::{ColumnSettings, KafkaSettings, SchemaSettings, Settings, source::Replay};
+use sink::{ColumnSettings, DuplicatesSettings, KafkaSettings, SchemaSettings, Settings, source::Replay};
 
 /// The settings file, the same for all commands.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ use sink::{ColumnSettings, KafkaSettings, SchemaSettings, Settings, source::Repl
 pub(crate) struct Config {
     pub(crate) sink: Settings,
     columns: Vec<ColumnSettings>,
+    duplicates: DuplicatesSettings,
     schema: SchemaSettings,
     pub(crate) kafka: KafkaSettings,
     pub(crate) admin: AdminSettings,
@@ -43,6 +44,7 @@ impl Config {
     pub(crate) fn load(common: &CommonArgs, flags: impl Serialize) -> Result<Config, Failure> {
         let mut config: Config = common.settings(flags)?;
         config.sink.columns = std::mem::take(&mut config.columns);
+        config.sink.duplicates = std::mem::take(&mut config.duplicates);
         config.sink.registry = config.schema.registry.take();
         config.sink.check().map_err(Failure::config)?;
         config.sink.registry.as_ref().map_or(Ok(()), registry::Settings::check).map_err(Failure::config)?;

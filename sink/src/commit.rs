@@ -10,12 +10,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, path::Path};
 use operator::Condition;
-use rand::RngExt;
 use tokio::time::Instant;
 
 #[cfg(test)]
 use crate::simulation::{self, Bug};
 use crate::{
+    back_off::BackOff,
     failpoint::{self, Point},
     footer::{self, Footer, FooterError},
     metrics::{CommitOutcome, Metrics},
@@ -64,8 +64,6 @@ pub struct Committer {
     pub back_off_min: Duration,
 }
 
-const BACK_OFF_MAX: Duration = Duration::from_secs(10);
-
 /// What a look found.
 enum Found {
     Nothing,
@@ -89,7 +87,7 @@ impl Committer {
             match self.look(&path).await? {
                 Some(Found::File(theirs)) => return self.judge(&path, mine, theirs),
                 // AlreadyExists of nothing is how a store says that two creates met: neither may have won.
-                Some(Found::Nothing) | None => back_off.wait(self, &path, &unclear).await,
+                Some(Found::Nothing) | None => self.wait(&mut back_off, &path, &unclear).await,
             }
         }
     }
@@ -103,7 +101,7 @@ impl Committer {
             if matches!(present, Ok(Ok(_))) {
                 return;
             }
-            back_off.wait(self, path, &unclear).await;
+            self.wait(&mut back_off, path, &unclear).await;
         }
     }
 
@@ -165,40 +163,17 @@ impl Committer {
         });
         Ok(outcome)
     }
-}
 
-/// Waits longer and longer between attempts, with jitter, so that many partitions do not return in step.
-struct BackOff {
-    attempts: u32,
-    next: Duration,
-}
-
-impl BackOff {
-    fn new(next: Duration) -> BackOff {
-        BackOff { attempts: 0, next }
-    }
-
-    async fn wait(&mut self, committer: &Committer, path: &Path, unclear: &str) {
-        self.attempts += 1;
-        let wait = self.next.mul_f64(jitter());
+    async fn wait(&self, back_off: &mut BackOff, path: &Path, unclear: &str) {
+        let wait = back_off.next();
         tracing::warn!(
             %path,
-            attempts = self.attempts,
+            attempts = back_off.attempts(),
             wait_ms = wait.as_millis(),
             error = unclear,
             "cannot create a file in the lake, trying again; its records stay in the log until it is there"
         );
-        committer.lake.set(false, format!("{path} cannot be created: {unclear}"));
+        self.lake.set(false, format!("{path} cannot be created: {unclear}"));
         tokio::time::sleep(wait).await;
-        self.next = (self.next * 2).min(BACK_OFF_MAX);
     }
-}
-
-/// A part of a wait.
-fn jitter() -> f64 {
-    #[cfg(test)]
-    if let Some(jitter) = simulation::jitter() {
-        return jitter;
-    }
-    rand::rng().random_range(0.5..1.0)
 }

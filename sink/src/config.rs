@@ -39,9 +39,30 @@ pub struct Settings {
     /// The sections `[[columns]]`, which stand beside `[sink]`.
     #[serde(skip)]
     pub columns: Vec<ColumnSettings>,
+    /// The section `[duplicates]`, which stands beside `[sink]`.
+    #[serde(skip)]
+    pub duplicates: DuplicatesSettings,
     /// The section `[schema.registry]`, which stands beside `[sink]`.
     #[serde(skip)]
     pub registry: Option<registry::Settings>,
+}
+
+/// Section `[duplicates]`: events that are sent again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DuplicatesSettings {
+    /// An event that the lake holds since no longer than this, in log time, is not written again; 0 looks only within each
+    /// file.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+    /// Memory for the ids of the window, over all partitions and beside `sink.memory_bytes_max`: about 4.5 bytes an event.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for DuplicatesSettings {
+    fn default() -> DuplicatesSettings {
+        DuplicatesSettings { window: Duration::from_secs(86_400), memory_bytes_max: 256 << 20 }
+    }
 }
 
 /// Section `[schema]`.
@@ -98,6 +119,7 @@ impl Default for Settings {
             resume_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(60),
             columns: Vec::new(),
+            duplicates: DuplicatesSettings::default(),
             registry: None,
         }
     }

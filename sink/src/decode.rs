@@ -1,15 +1,14 @@
 //! Record -> row, or dead letter.
 //!
-//! Responsible for judging every record of a buffer once, in log order: it is a row, or a dead letter with a reason, or
-//! a duplicate of a row before it in the same file (the first in log order wins). Promises: one bad record costs one
-//! record, and what passed decodes again. Duplicates across files are left to others.
-
-use std::collections::HashMap;
+//! Responsible for judging every record of a buffer once, in log order: it is a row, or a dead letter with a reason.
+//! Promises: one bad record costs one record, and what passed decodes again. Leaves duplicates to others, with the hash of
+//! each row's id.
 
 use event::Event;
 
 use crate::{
     buffer::{Buffer, Place},
+    duplicates::id_hash,
     schema_ids::SchemaIds,
     sort::Row,
 };
@@ -19,10 +18,10 @@ use crate::{
 pub struct Judged {
     /// Good records, in log order.
     pub rows: Vec<Row>,
+    /// For each row, the hash of its (source, event id).
+    pub(crate) id_hashes: Vec<u64>,
     /// Bad records, in log order.
     pub dead_letters: Vec<(Place, DeadReason)>,
-    /// Records that repeat the event id of a row in this file.
-    pub duplicates: u64,
 }
 
 /// Why a record is not a row.
@@ -60,13 +59,16 @@ impl DeadReason {
 /// Judges every record of a buffer. May block while an unknown schema id is asked for.
 pub fn judge(buffer: &Buffer, schema_ids: &SchemaIds) -> Judged {
     let mut is_ours = schema_ids.judge();
-    let mut judged = Judged { rows: Vec::with_capacity(buffer.extent().records), ..Judged::default() };
-    let mut seen = Seen::with_capacity(buffer.extent().records);
+    let records = buffer.extent().records;
+    let (rows, id_hashes) = (Vec::with_capacity(records), Vec::with_capacity(records));
+    let mut judged = Judged { rows, id_hashes, dead_letters: Vec::new() };
     for (place, record) in buffer.iter() {
         match decode(record.key, record.value, &mut is_ours) {
             Err(reason) => judged.dead_letters.push((place, reason)),
-            Ok((key, event)) if seen.insert(&event, place, buffer) => judged.rows.push(Row::new(key, place)),
-            Ok(_) => judged.duplicates += 1,
+            Ok((key, event)) => {
+                judged.rows.push(Row::new(key, place));
+                judged.id_hashes.push(id_hash(event.source, event.event_id));
+            }
         }
     }
     judged
@@ -88,66 +90,5 @@ fn decode<'a>(
     match event.user_key() {
         Some(user_key) if user_key.as_bytes() == key => Ok((key, event)),
         _ => Err(DeadReason::KeyMismatch),
-    }
-}
-
-/// The events of this file by (source, event id). The map is keyed by a hash that has already been computed; equal hashes
-/// are confirmed on the records themselves, so that nobody can make two events look like one.
-struct Seen {
-    first: HashMap<u64, Place, std::hash::BuildHasherDefault<Hashed>>,
-    /// Further events whose hash was taken by another event.
-    collided: HashMap<u64, Vec<Place>>,
-}
-
-impl Seen {
-    fn with_capacity(records: usize) -> Seen {
-        Seen { first: HashMap::with_capacity_and_hasher(records, Default::default()), collided: HashMap::new() }
-    }
-
-    /// Is the event the first of its id?
-    fn insert(&mut self, event: &Event<'_>, place: Place, buffer: &Buffer) -> bool {
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(
-            event.event_id.as_bytes(),
-            xxhash_rust::xxh3::xxh3_64(event.source.as_bytes()),
-        );
-        match self.first.entry(hash) {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(place);
-                true
-            }
-            std::collections::hash_map::Entry::Occupied(first) => {
-                let others = self.collided.entry(hash).or_default();
-                let known =
-                    std::iter::once(first.get()).chain(others.iter()).any(|other| same_id(event, *other, buffer));
-                if !known {
-                    others.push(place);
-                }
-                !known
-            }
-        }
-    }
-}
-
-fn same_id(event: &Event<'_>, other: Place, buffer: &Buffer) -> bool {
-    let value = buffer.record(other).value.expect("only decoded records are remembered");
-    let other = decoded(value);
-    (event.source, event.event_id) == (other.source, other.event_id)
-}
-
-/// Passes a hash through.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl std::hash::Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only u64 keys are hashed");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }

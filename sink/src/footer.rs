@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
-use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaData, ParquetMetaDataReader};
 
 /// The facts in a data file's footer. Key `footfall.<field>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,12 @@ pub struct Footer {
     pub rows: u64,
     /// Covered records that are in the dead letters instead.
     pub dead_letters: u64,
-    /// Covered records that repeated an event id of the same file.
+    /// Covered records that repeated an event id, of the same file or of an earlier one.
     pub duplicates: u64,
+    /// Those of them that repeated an event id of an earlier file.
+    pub duplicates_across_files: u64,
+    /// Start of the oldest file that was looked at for them; the file's own start if none was.
+    pub duplicates_since: u64,
     /// Smallest record timestamp, in microseconds since 1970 UTC.
     pub min_timestamp_us: i64,
     /// Largest record timestamp.
@@ -66,7 +70,7 @@ const FOOTER_BYTES: u64 = 8;
 impl Footer {
     /// As Parquet key-values.
     pub fn to_key_values(&self) -> Vec<KeyValue> {
-        let fields: [(&str, String); 16] = [
+        let fields: [(&str, String); 18] = [
             ("topic", self.topic.clone()),
             ("partition", self.partition.to_string()),
             ("log_id", self.log_id.clone()),
@@ -75,6 +79,8 @@ impl Footer {
             ("rows", self.rows.to_string()),
             ("dead_letters", self.dead_letters.to_string()),
             ("duplicates", self.duplicates.to_string()),
+            ("duplicates_across_files", self.duplicates_across_files.to_string()),
+            ("duplicates_since", self.duplicates_since.to_string()),
             ("min_timestamp", self.min_timestamp_us.to_string()),
             ("max_timestamp", self.max_timestamp_us.to_string()),
             ("running_max_timestamp", self.running_max_timestamp_us.to_string()),
@@ -87,6 +93,14 @@ impl Footer {
         let columns = (!self.columns.is_empty()).then(|| ("columns", self.columns.clone()));
         let fields = fields.into_iter().chain(columns);
         fields.map(|(key, value)| KeyValue::new(format!("{PREFIX}{key}"), value)).collect()
+    }
+
+    /// From a file's metadata.
+    ///
+    /// # Errors
+    /// See [`Footer::from_key_values`].
+    pub(crate) fn of(metadata: &ParquetMetaData) -> Result<Footer, FooterError> {
+        Footer::from_key_values(metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice))
     }
 
     /// From Parquet key-values.
@@ -104,6 +118,8 @@ impl Footer {
             rows: values.number("rows")?,
             dead_letters: values.number("dead_letters")?,
             duplicates: values.number("duplicates")?,
+            duplicates_across_files: values.number_or("duplicates_across_files", 0)?,
+            duplicates_since: values.number_or("duplicates_since", values.number("start_offset")?)?,
             min_timestamp_us: values.number("min_timestamp")?,
             max_timestamp_us: values.number("max_timestamp")?,
             running_max_timestamp_us: values.number("running_max_timestamp")?,
@@ -147,6 +163,11 @@ impl Values<'_> {
         text.parse().map_err(|_| FooterError::Corrupt(format!("its footer has {PREFIX}{key} = {text:?}")))
     }
 
+    /// For a key that older files do not have.
+    fn number_or<N: std::str::FromStr>(&self, key: &str, absent: N) -> Result<N, FooterError> {
+        if self.text(key).is_ok() { self.number(key) } else { Ok(absent) }
+    }
+
     fn hash(&self, key: &str) -> Result<u64, FooterError> {
         let text = self.text(key)?;
         u64::from_str_radix(text, 16)
@@ -159,6 +180,14 @@ impl Values<'_> {
 /// # Errors
 /// When the store does not answer, or the object is not a data file.
 pub async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Footer>, FooterError> {
+    metadata(store, path).await?.map(|metadata| Footer::of(&metadata)).transpose()
+}
+
+/// Reads the Parquet metadata of an object from its last bytes; `None` when there is no such object.
+///
+/// # Errors
+/// When the store does not answer, or the object is not a Parquet file.
+pub(crate) async fn metadata(store: &dyn ObjectStore, path: &Path) -> Result<Option<ParquetMetaData>, FooterError> {
     let size = match store.head(path).await {
         Ok(meta) => meta.size,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -183,9 +212,7 @@ pub async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Footer>
     } else {
         range(store, path, metadata_start..metadata_end).await?
     };
-    let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(corrupt)?;
-    let key_values = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    Footer::from_key_values(key_values).map(Some)
+    ParquetMetaDataReader::decode_metadata(&metadata).map_err(corrupt).map(Some)
 }
 
 /// The footer of a whole object.
@@ -208,7 +235,7 @@ mod tests {
     use super::*;
 
     /// What lies in lakes stays readable: these words and forms do not change.
-    const GOLDEN: [(&str, &str); 16] = [
+    const GOLDEN: [(&str, &str); 18] = [
         ("footfall.topic", "events"),
         ("footfall.partition", "3"),
         ("footfall.log_id", "log-1"),
@@ -217,6 +244,8 @@ mod tests {
         ("footfall.rows", "2"),
         ("footfall.dead_letters", "1"),
         ("footfall.duplicates", "1"),
+        ("footfall.duplicates_across_files", "1"),
+        ("footfall.duplicates_since", "2"),
         ("footfall.min_timestamp", "-1"),
         ("footfall.max_timestamp", "7"),
         ("footfall.running_max_timestamp", "8"),
@@ -240,8 +269,15 @@ mod tests {
         let with_columns = Footer { columns: "plan=properties.plan:string".to_owned(), ..footer };
         let key_values = with_columns.to_key_values();
         let columns = KeyValue::new("footfall.columns".to_owned(), "plan=properties.plan:string".to_owned());
-        assert_eq!((key_values.len(), key_values.last()), (17, Some(&columns)));
+        assert_eq!((key_values.len(), key_values.last()), (19, Some(&columns)));
         assert_eq!(Footer::from_key_values(&key_values).expect("golden"), with_columns);
+    }
+
+    #[test]
+    fn a_file_from_before_duplicates_were_removed_across_files_looked_at_no_other() {
+        let key_values: Vec<_> = golden().into_iter().filter(|pair| !pair.key.contains("duplicates_")).collect();
+        let footer = Footer::from_key_values(&key_values).expect("golden");
+        assert_eq!((footer.duplicates, footer.duplicates_across_files, footer.duplicates_since), (1, 0, 5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The sink: from the log to Parquet files in a lake, each user's events in order and each exactly once.
 //!
 //! ```text
-//! source (journal | Kafka) --chunks--> partition: buffer -> roll -> decode -> sort -> write -> dead letters -> commit
+//! source (journal | Kafka) --chunks--> partition: buffer -> roll -> decode -> duplicates -> sort -> write -> dead letters -> commit
 //!    ^                                     |                                                             |
 //!    +---- seek after a lost create -------+                        a file per cut, created if absent <--+
 //! ```
@@ -10,6 +10,8 @@
 //! each key has one winner. So the files tile the log without gap or overlap, whoever writes and however often it is
 //! killed, and no other state is needed. Modules in the order of the path:
 
+/// Waits between attempts at the store.
+mod back_off;
 /// The memory of everything together.
 mod budget;
 /// The records of the open file.
@@ -18,10 +20,14 @@ pub mod buffer;
 pub mod commit;
 /// Settings and their rules.
 pub mod config;
+/// Where work of the CPU runs.
+mod cpu;
 /// Bad records and their object.
 pub mod dead_letter;
 /// Record -> row, or dead letter.
 pub mod decode;
+/// Records whose event the lake already holds.
+pub mod duplicates;
 /// Points at which tests kill the process.
 mod failpoint;
 /// What a file says about itself.
@@ -81,6 +87,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     budget::Budget,
     commit::Committer,
+    duplicates::Duplicates,
     health::Readiness,
     partition::{Partition, PartitionError, WriterParts},
     promote::Promotion,
@@ -88,7 +95,7 @@ use crate::{
     source::{Assignment, Running, SourceContext, SourceError},
 };
 pub use crate::{
-    config::{ColumnSettings, KafkaSettings, SchemaSettings, Settings},
+    config::{ColumnSettings, DuplicatesSettings, KafkaSettings, SchemaSettings, Settings},
     lag::Lag,
     metrics::Metrics,
     source::Source,
@@ -166,9 +173,20 @@ async fn writer_parts(
         request_timeout: settings.request_timeout,
         back_off_min: BACK_OFF_MIN,
     };
+    let duplicates = Duplicates {
+        store: committer.store.clone(),
+        metrics: Arc::clone(&metrics),
+        window: settings.duplicates.window,
+        memory_bytes_max: settings.duplicates.memory_bytes_max,
+        request_timeout: settings.request_timeout,
+        back_off_min: BACK_OFF_MIN,
+        budget: budget.clone(),
+        all: Arc::default(),
+    };
     Ok(WriterParts {
         topic: settings.topic.as_str().into(),
         committer,
+        duplicates,
         metrics,
         sealers: Arc::new(Semaphore::new(SEALERS)),
         budget: budget.clone(),
@@ -256,7 +274,7 @@ fn task_ended(ended: Result<Result<(), PartitionError>, JoinError>) -> Result<()
     match ended {
         Ok(Ok(())) => Ok(()),
         // What lies in the lake has to be mended by somebody.
-        Ok(Err(error @ PartitionError::Commit { .. })) => Err(Failure::environment(error)),
+        Ok(Err(error @ PartitionError::Write { .. })) => Err(Failure::environment(error)),
         Ok(Err(error)) => Err(Failure::internal(error)),
         Err(error) => Err(Failure::internal(format!("the program failed while it wrote a partition: {error}"))),
     }

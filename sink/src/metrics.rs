@@ -4,6 +4,8 @@
 //! `footfall_`. Labels come from closed lists and start at 0; per-partition series are there while this process writes
 //! the partition.
 
+mod duplicates;
+
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use prometheus_client::{
@@ -21,6 +23,7 @@ use prometheus_client::{
 
 use registry::Answer;
 
+pub(crate) use self::duplicates::DuplicateMetrics;
 use crate::{
     budget::Holder,
     decode::DeadReason,
@@ -88,7 +91,7 @@ pub struct Metrics {
     log_bytes: Counter,
     rows: Counter,
     file_bytes: Counter,
-    duplicates: Counter,
+    duplicates: DuplicateMetrics,
     dead_letters: Family<Reason, Counter>,
     column_mismatches: Family<Column, Counter>,
     /// Of each promoted column, in their order.
@@ -120,7 +123,7 @@ impl Metrics {
             log_bytes: Counter::default(),
             rows: Counter::default(),
             file_bytes: Counter::default(),
-            duplicates: Counter::default(),
+            duplicates: DuplicateMetrics::register(registry),
             dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
             column_mismatches: Family::default(),
             mismatches: OnceLock::new(),
@@ -146,7 +149,6 @@ impl Metrics {
         registry.register("sink_log_bytes", "Bytes of keys and values read from the log", m.log_bytes.clone());
         registry.register("sink_rows", "Rows in committed files", m.rows.clone());
         registry.register("sink_file_bytes", "Bytes of committed files", m.file_bytes.clone());
-        registry.register("sink_duplicates", "Records that repeated an event id in their file", m.duplicates.clone());
         registry.register("sink_dead_letters", "Records that are no rows, by reason", m.dead_letters.clone());
         let help = "Values that were not of their promoted column's type";
         registry.register("sink_column_mismatches", help, m.column_mismatches.clone());
@@ -186,6 +188,10 @@ impl Metrics {
         &self.lag
     }
 
+    pub(crate) fn duplicates(&self) -> &DuplicateMetrics {
+        &self.duplicates
+    }
+
     pub(crate) fn read(&self, records: u32, log_bytes: usize) {
         self.records.inc_by(records.into());
         self.log_bytes.inc_by(log_bytes as u64);
@@ -215,7 +221,7 @@ impl Metrics {
     pub(crate) fn committed(&self, file: &Footer, file_bytes: usize, cut: CutReason, dead: &[&'static str]) {
         self.rows.inc_by(file.rows);
         self.file_bytes.inc_by(file_bytes as u64);
-        self.duplicates.inc_by(file.duplicates);
+        self.duplicates.dropped(file);
         self.rolls.get_or_create(&Reason { reason: cut.label() }).inc();
         for reason in dead {
             self.dead_letters.get_or_create(&Reason { reason }).inc();

@@ -1,4 +1,4 @@
-//! THE PATH of one partition: buffer -> roll -> decode -> sort -> write -> dead letters -> commit.
+//! THE PATH of one partition: buffer -> roll -> decode -> duplicates -> sort -> write -> dead letters -> commit.
 //!
 //! Responsible for one partition from its resume point until it is taken away or the log ends. Promises:
 //! - Rule A: a file is not created before the one that it follows is known to be in the lake. There is one write at a
@@ -20,14 +20,14 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use write::{Writer, WriterParts};
+pub(crate) use write::{WriteError, Writer, WriterParts};
 
 #[cfg(test)]
 use crate::simulation::{self, Bug};
 use crate::{
     budget::{Budget, OpenFile},
     buffer::{Buffer, Part},
-    commit::{CommitError, Outcome},
+    commit::Outcome,
     failpoint::{self, Point},
     footer::Footer,
     journey::{Journey, Stage},
@@ -41,7 +41,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PartitionError {
     #[error("partition {partition}: {reason}")]
-    Commit { partition: u32, reason: CommitError },
+    Write { partition: u32, reason: WriteError },
     #[error("partition {partition}: the program failed while it made a file: {reason}")]
     Panicked { partition: u32, reason: String },
 }
@@ -71,6 +71,8 @@ pub(crate) struct Partition {
     behind: VecDeque<Part>,
     /// The file before the open one, on its way into the lake.
     writing: Option<Writing>,
+    /// Learns what the chain's earlier files hold, while the first file is gathered.
+    _learning: AbortOnDropHandle<()>,
     /// The open file, as the memory budget sees it.
     open_file: OpenFile,
     lag: Watched,
@@ -79,7 +81,7 @@ pub(crate) struct Partition {
 /// A file on its way into the lake.
 #[derive(Debug)]
 struct Writing {
-    task: AbortOnDropHandle<Result<Written, CommitError>>,
+    task: AbortOnDropHandle<Result<Written, WriteError>>,
     oldest_us: i64,
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Written {
 enum Step {
     Revoked,
     Released,
-    Written(Result<Result<Written, CommitError>, tokio::task::JoinError>),
+    Written(Result<Result<Written, WriteError>, tokio::task::JoinError>),
     Chunk(Option<Chunk>),
     Idle,
     Memory,
@@ -111,9 +113,12 @@ impl Partition {
     ) -> Partition {
         let resume = &assignment.resume;
         let lag = metrics.lag().start(assignment.partition, resume.next, resume.running_max_us);
+        let writer = parts.writer(assignment.partition, assignment.log_id, policy.hash(), resume.files);
+        let writer = Arc::new(writer);
+        let learning = tokio::spawn(Arc::clone(&writer).learn(resume.next, resume.running_max_us));
         Partition {
             policy,
-            writer: Arc::new(parts.writer(assignment.partition, assignment.log_id, policy.hash(), resume.files)),
+            writer,
             control: assignment.control,
             tenure: assignment.tenure,
             chunks: assignment.chunks,
@@ -125,6 +130,7 @@ impl Partition {
             cut: None,
             behind: VecDeque::new(),
             writing: None,
+            _learning: AbortOnDropHandle::new(learning),
             open_file: budget.open_file(),
             lag,
             metrics,
@@ -230,13 +236,13 @@ impl Partition {
     /// Rule B: what the lake holds decides how the chain goes on.
     async fn settle(
         &mut self,
-        written: Result<Result<Written, CommitError>, tokio::task::JoinError>,
+        written: Result<Result<Written, WriteError>, tokio::task::JoinError>,
     ) -> Result<(), PartitionError> {
         self.writing = None;
         let partition = self.control.partition;
         let Written { outcome, footer } = written
             .map_err(|error| PartitionError::Panicked { partition, reason: error.to_string() })?
-            .map_err(|reason| PartitionError::Commit { partition, reason })?;
+            .map_err(|reason| PartitionError::Write { partition, reason })?;
         match outcome {
             Outcome::Created => {
                 self.lag.committed(footer.next_offset, footer.running_max_timestamp_us);
@@ -286,7 +292,7 @@ impl Partition {
 }
 
 /// The end of the write, if there is one.
-async fn joined(writing: &mut Option<Writing>) -> Result<Result<Written, CommitError>, tokio::task::JoinError> {
+async fn joined(writing: &mut Option<Writing>) -> Result<Result<Written, WriteError>, tokio::task::JoinError> {
     match writing {
         Some(writing) => (&mut writing.task).await,
         None => std::future::pending().await,

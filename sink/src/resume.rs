@@ -112,6 +112,30 @@ pub(crate) async fn checkpoint(store: &Store, chain: &Chain, file: &Footer) -> o
     }
 }
 
+/// Start offset of the newest checkpointed file whose running maximum is before a time: everything at or after that time
+/// comes after it. A checkpoint that cannot be understood only makes a list longer.
+pub(crate) async fn checkpointed_before(
+    store: &Store,
+    chain: &Chain,
+    before_us: i64,
+) -> object_store::Result<Option<u64>> {
+    let objects = store.objects();
+    let listed = objects.list(Some(&chain.checkpoints(store.root()))).map_ok(|meta| meta.location);
+    let paths: Vec<Path> = listed.try_collect().await?;
+    let mut starts: Vec<u64> = paths.iter().filter_map(|path| object_path::start_offset(path, "json")).collect();
+    starts.sort_unstable();
+    let (mut low, mut high) = (0, starts.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        let bytes = objects.get(&chain.checkpoint(store.root(), starts[middle])).await?.bytes().await?;
+        match serde_json::from_slice::<Checkpoint>(&bytes) {
+            Ok(checkpoint) if checkpoint.running_max_timestamp_us < before_us => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low.checked_sub(1).map(|before| starts[before]))
+}
+
 struct Reader<'a> {
     store: &'a Store,
     chain: &'a Chain,

@@ -23,6 +23,8 @@ pub(crate) use faulty::{Fault, Faulty};
 use crate::{
     budget::Budget,
     commit::Committer,
+    config::DuplicatesSettings,
+    duplicates::Duplicates,
     footer::Footer,
     metrics::Metrics,
     object_path::Chain,
@@ -49,10 +51,15 @@ pub(crate) struct Logged {
 
 /// A good record.
 pub(crate) fn logged(event_id: &str, user: &str, timestamp_us: i64) -> Logged {
+    logged_from("default", event_id, user, timestamp_us)
+}
+
+/// A good record of a source.
+pub(crate) fn logged_from(source: &str, event_id: &str, user: &str, timestamp_us: i64) -> Logged {
     let event = Event {
         event_id,
         kind: "page_view",
-        source: "default",
+        source,
         user_id: Some(user),
         event_time: timestamp_us,
         received_at: timestamp_us,
@@ -88,8 +95,19 @@ pub(crate) struct Conducted {
 
 /// Starts a partition at a resume point; the test is its source.
 pub(crate) fn conduct(objects: Arc<dyn ObjectStore>, resume: Resume, policy: RollPolicy) -> Conducted {
+    conduct_with(objects, resume, policy, DuplicatesSettings::default())
+}
+
+/// The same with a window and a limit of memory.
+pub(crate) fn conduct_with(
+    objects: Arc<dyn ObjectStore>,
+    resume: Resume,
+    policy: RollPolicy,
+    duplicates: DuplicatesSettings,
+) -> Conducted {
     let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-    conduct_within(&Budget::new(usize::MAX, Arc::clone(&metrics)), PARTITION, objects, resume, policy, metrics)
+    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
+    conduct_as(PARTITION, objects, resume, policy, duplicates, &budget, metrics)
 }
 
 /// One of several partitions that share their memory.
@@ -101,6 +119,18 @@ pub(crate) fn conduct_within(
     policy: RollPolicy,
     metrics: Arc<Metrics>,
 ) -> Conducted {
+    conduct_as(partition, objects, resume, policy, DuplicatesSettings::default(), budget, metrics)
+}
+
+fn conduct_as(
+    partition: u32,
+    objects: Arc<dyn ObjectStore>,
+    resume: Resume,
+    policy: RollPolicy,
+    duplicates: DuplicatesSettings,
+    budget: &Budget,
+    metrics: Arc<Metrics>,
+) -> Conducted {
     let committer = Committer {
         store: Store::with_objects(objects, "memory:///"),
         metrics: Arc::clone(&metrics),
@@ -108,9 +138,20 @@ pub(crate) fn conduct_within(
         request_timeout: Duration::from_millis(50),
         back_off_min: Duration::from_millis(1),
     };
+    let duplicates = Duplicates {
+        store: committer.store.clone(),
+        metrics: Arc::clone(&metrics),
+        window: duplicates.window,
+        memory_bytes_max: duplicates.memory_bytes_max,
+        request_timeout: committer.request_timeout,
+        back_off_min: committer.back_off_min,
+        budget: budget.clone(),
+        all: Arc::default(),
+    };
     let parts = WriterParts {
         topic: TOPIC.into(),
         committer,
+        duplicates,
         metrics: Arc::clone(&metrics),
         sealers: Arc::new(Semaphore::new(2)),
         budget: budget.clone(),

@@ -19,6 +19,8 @@ pub struct Settings {
     pub sink: sink::Settings,
     /// Properties with a column of their own.
     pub columns: Vec<sink::ColumnSettings>,
+    /// Events that are sent again.
+    pub duplicates: sink::DuplicatesSettings,
     pub journal: JournalSettings,
     pub admin: AdminSettings,
     /// Refused: the journal is a log of one topic.
@@ -47,6 +49,7 @@ impl Default for Settings {
             keys: Vec::new(),
             sink: sink::Settings::default(),
             columns: Vec::new(),
+            duplicates: sink::DuplicatesSettings::default(),
             journal: JournalSettings::default(),
             admin: AdminSettings::default(),
             routes: Vec::new(),
@@ -100,6 +103,7 @@ impl Settings {
     pub fn sink(&self) -> sink::Settings {
         let mut sink = self.sink.clone();
         sink.columns.clone_from(&self.columns);
+        sink.duplicates.clone_from(&self.duplicates);
         if sink.lake.is_empty() {
             sink.lake = self.data.join("lake").to_string_lossy().into_owned();
         }

@@ -85,7 +85,10 @@ impl Rederiver {
         let Some(promotion) = Promotion::from_text(&footer.columns) else { return Ok(None) };
         let parts = WriterParts { promotion: Arc::new(promotion), ..self.parts.clone() };
         let writer = Arc::new(parts.writer(chain.partition, footer.log_id.as_str().into(), 0, 0));
-        let derived = writer.derived(buffer).await;
+        let derived = match writer.derived(buffer, footer.duplicates_since).await {
+            Ok(derived) => derived,
+            Err(error) => return Ok(Some((Kind::NotInLog, format!("it cannot be derived again: {error}")))),
+        };
         if derived.same_content(footer) && derived.dead_letters == footer.dead_letters {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! One file: judged, sorted, encoded, and brought into the lake.
+//! One file: judged, freed of duplicates, sorted, encoded, and brought into the lake.
 //!
 //! Responsible for the order of these steps. The work of the CPU is done on a blocking thread, for few files at a time,
 //! and the records are let go as soon as the file's bytes exist.
@@ -10,16 +10,18 @@ use std::sync::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
+    sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit},
+    time::{Duration, Instant, timeout},
 };
 
 use super::Written;
 use crate::{
     budget::{Budget, Holder, Leaving},
-    buffer::Buffer,
+    buffer::{Buffer, Place},
     commit::{CommitError, Committer, Outcome},
+    cpu::on_blocking_thread,
     dead_letter, decode,
+    duplicates::{ChainIds, Duplicates, DuplicatesError, Sieve, Suspect},
     failpoint::{self, Point},
     footer::Footer,
     journey::{Journey, Stage},
@@ -38,6 +40,7 @@ use crate::{
 pub(crate) struct WriterParts {
     pub(crate) topic: Arc<str>,
     pub(crate) committer: Committer,
+    pub(crate) duplicates: Duplicates,
     pub(crate) metrics: Arc<Metrics>,
     /// Files that may be encoded at the same time.
     pub(crate) sealers: Arc<Semaphore>,
@@ -54,8 +57,27 @@ pub(crate) struct Writer {
     chain: Chain,
     log_id: Arc<str>,
     policy_hash: u64,
+    /// What the chain's earlier files hold.
+    ids: Arc<Mutex<ChainIds>>,
     /// Files of the chain since its newest checkpoint.
     files: AtomicU32,
+}
+
+/// Why a file is not in the lake.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Duplicates(#[from] DuplicatesError),
+}
+
+/// A file's records, each with its fate.
+struct Sifted {
+    sieve: Sieve,
+    dead_letters: Vec<(Place, decode::DeadReason)>,
+    /// Start of the oldest file that was looked at for duplicates.
+    since: u64,
 }
 
 /// A file's bytes and what belongs to them.
@@ -63,6 +85,8 @@ struct Sealed {
     file: WrittenFile,
     dead_letters: Option<Bytes>,
     dead_reasons: Vec<&'static str>,
+    /// Of the rows, sorted.
+    id_hashes: Vec<u64>,
 }
 
 impl Sealed {
@@ -75,24 +99,31 @@ impl WriterParts {
     pub(crate) fn writer(&self, partition: u32, log_id: Arc<str>, limits_hash: u64, files: u32) -> Writer {
         let chain = Chain::new(&*self.topic, partition);
         let policy_hash = self.promotion.policy_hash(limits_hash);
-        Writer { shared: self.clone(), chain, log_id, policy_hash, files: AtomicU32::new(files) }
+        let ids = Arc::new(Mutex::new(self.duplicates.chain(chain.clone())));
+        Writer { shared: self.clone(), chain, log_id, policy_hash, ids, files: AtomicU32::new(files) }
     }
 }
 
 impl Writer {
+    /// Learns what the chain's files up to its end hold, so that the first file need not wait for it.
+    pub(crate) async fn learn(self: Arc<Self>, next: u64, running_max_us: i64) {
+        // An error comes again when the first file is made, and stops the partition then.
+        let _ = self.ids.lock().await.reach(next, running_max_us).await;
+    }
+
     /// Makes one file of a buffer and brings it into the lake.
     ///
     /// # Errors
-    /// When what lies in the file's place is damaged or of another log.
+    /// When what lies in the file's place, or before it in the window of duplicates, is damaged or of another log.
     pub(crate) async fn write(
         self: Arc<Self>,
         buffer: Buffer,
         cut: CutReason,
         leaving: Leaving,
         mut journey: Journey,
-    ) -> Result<Written, CommitError> {
+    ) -> Result<Written, WriteError> {
         let first_us = buffer.extent().first_us;
-        let sealed = self.sealed(buffer, cut, leaving, &mut journey).await;
+        let (sealed, mut ids) = self.sealed(buffer, cut, leaving, &mut journey).await?;
         let mut uploading = self.shared.budget.hold(Holder::Upload);
         uploading.set(sealed.bytes());
         self.store_dead_letters(&sealed).await;
@@ -106,63 +137,98 @@ impl Writer {
             self.shared.metrics.committed(&footer, bytes.len(), cut, &sealed.dead_reasons);
             self.shared.metrics.mismatched(&mismatches);
         }
+        if !matches!(outcome, Outcome::Lost(_)) {
+            ids.keep(&footer, sealed.id_hashes);
+        }
         self.checkpoint(&footer, &outcome).await;
         Ok(Written { outcome, footer })
     }
 
-    /// What the file of a buffer would say about itself. Nothing is brought into the lake.
-    pub(crate) async fn derived(self: &Arc<Self>, buffer: Buffer) -> Footer {
+    /// What the file of a buffer would say about itself, looking for duplicates from a file's start on. Nothing is brought
+    /// into the lake.
+    ///
+    /// # Errors
+    /// When a file before it cannot be read.
+    pub(crate) async fn derived(self: &Arc<Self>, buffer: Buffer, since: u64) -> Result<Footer, WriteError> {
+        self.ids.lock().await.look_from(since);
         let leaving = self.shared.budget.open_file().leave(buffer.extent().log_bytes);
-        self.sealed(buffer, CutReason::Shutdown, leaving, &mut Journey::begin()).await.file.footer
+        let (sealed, _) = self.sealed(buffer, CutReason::Shutdown, leaving, &mut Journey::begin()).await?;
+        Ok(sealed.file.footer)
     }
 
+    /// Judge -> duplicates -> sort -> write.
     async fn sealed(
         self: &Arc<Self>,
         buffer: Buffer,
         cut: CutReason,
         leaving: Leaving,
         journey: &mut Journey,
-    ) -> Sealed {
+    ) -> Result<(Sealed, OwnedMutexGuard<ChainIds>), WriteError> {
         let extent = buffer.extent();
+        let mut ids = Arc::clone(&self.ids).lock_owned().await;
+        ids.reach(extent.start, extent.opened_us).await?;
         let _encoding = self.shared.budget.encoding(extent.records, extent.log_bytes).await;
-        let _permit = self.shared.sealers.acquire().await.expect("the semaphore is never closed");
+        let turn = self.turn().await;
         journey.end(Stage::Turn);
         let writer = Arc::clone(self);
-        let sealed = on_blocking_thread(move || {
-            let sealed = writer.seal(&buffer, cut);
+        let sift = move || {
+            let (sifted, suspects) = writer.sift(&buffer, &ids);
+            (buffer, ids, sifted, suspects)
+        };
+        let ((buffer, ids, mut sifted, suspects), sifting) = timed_on_blocking_thread(sift).await;
+        drop(turn);
+        ids.drop_held(suspects, &mut sifted.sieve, &buffer).await?;
+        let _turn = self.turn().await;
+        let writer = Arc::clone(self);
+        let seal = move || {
+            let sealed = writer.seal(&buffer, sifted, cut);
             drop((buffer, leaving));
             sealed
-        })
-        .await;
+        };
+        let (sealed, sealing) = timed_on_blocking_thread(seal).await;
+        self.shared.metrics.sealed(sifting + sealing);
         journey.end(Stage::Encode);
-        sealed
+        Ok((sealed, ids))
     }
 
-    /// Decode -> sort -> write.
-    fn seal(&self, buffer: &Buffer, cut: CutReason) -> Sealed {
-        let started = Instant::now();
-        let mut judged = decode::judge(buffer, &self.shared.schema_ids);
-        sort::by_user(&mut judged.rows, buffer);
-        let footer = self.footer(buffer, &judged, cut);
-        let file = writer::write(buffer, &judged.rows, footer, &self.shared.promotion);
-        let letters = &judged.dead_letters;
-        let dead_letters = (!letters.is_empty()).then(|| dead_letter::encode(buffer, self.chain.partition, letters));
-        self.shared.metrics.sealed(started.elapsed());
+    /// Few files are worked on at the same time.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.shared.sealers.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// What the records are, and which of them may be in the lake already.
+    fn sift(&self, buffer: &Buffer, ids: &ChainIds) -> (Sifted, Vec<Suspect>) {
+        let judged = decode::judge(buffer, &self.shared.schema_ids);
+        let sieve = Sieve::new(judged.rows, &judged.id_hashes, buffer);
+        let (suspects, since) = ids.suspects(&sieve, buffer.extent());
+        (Sifted { sieve, dead_letters: judged.dead_letters, since }, suspects)
+    }
+
+    fn seal(&self, buffer: &Buffer, sifted: Sifted, cut: CutReason) -> Sealed {
+        let footer = self.footer(buffer, &sifted, cut);
+        let Sifted { sieve, dead_letters: letters, .. } = sifted;
+        let (mut rows, id_hashes) = sieve.finish();
+        sort::by_user(&mut rows, buffer);
+        let file = writer::write(buffer, &rows, footer, &self.shared.promotion);
+        let dead_letters = (!letters.is_empty()).then(|| dead_letter::encode(buffer, self.chain.partition, &letters));
         let dead_reasons = letters.iter().map(|(_, reason)| reason.label()).collect();
-        Sealed { file, dead_letters, dead_reasons }
+        Sealed { file, dead_letters, dead_reasons, id_hashes }
     }
 
-    fn footer(&self, buffer: &Buffer, judged: &decode::Judged, cut: CutReason) -> Footer {
+    fn footer(&self, buffer: &Buffer, sifted: &Sifted, cut: CutReason) -> Footer {
         let extent = buffer.extent();
+        let (in_file, across_files) = sifted.sieve.counts();
         Footer {
             topic: self.chain.topic.clone(),
             partition: self.chain.partition,
             log_id: self.log_id.to_string(),
             start_offset: extent.start,
             next_offset: extent.next,
-            rows: judged.rows.len() as u64,
-            dead_letters: judged.dead_letters.len() as u64,
-            duplicates: judged.duplicates,
+            rows: 0,
+            dead_letters: sifted.dead_letters.len() as u64,
+            duplicates: in_file + across_files,
+            duplicates_across_files: across_files,
+            duplicates_since: sifted.since,
             min_timestamp_us: extent.min_us,
             max_timestamp_us: extent.max_us,
             running_max_timestamp_us: extent.running_max_us,
@@ -212,11 +278,11 @@ impl Writer {
     }
 }
 
-/// Work of the CPU. A simulated sink does it at once: with other threads no history would come again.
-async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    #[cfg(test)]
-    if crate::simulation::is_running() {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.expect("a panic in this work is a bug, and ends the partition")
+/// Runs work of the CPU, and says how long it took.
+async fn timed_on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (T, Duration) {
+    let timed = move || {
+        let started = Instant::now();
+        (work(), started.elapsed())
+    };
+    on_blocking_thread(timed).await
 }

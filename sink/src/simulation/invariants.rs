@@ -90,7 +90,6 @@ pub(super) fn order(files: &[LakeFile]) -> Result<(), Violation> {
 pub(super) fn exactly_once(files: &[LakeFile], letters: &BTreeSet<u64>, log: &[Truth]) -> Result<(), Violation> {
     let mut seen = HashSet::new();
     for LakeFile { key, footer, rows } in files {
-        seen.clear();
         let (mut expected, mut dead, mut repeated) = (Vec::new(), 0, 0);
         for offset in footer.start_offset..footer.next_offset {
             let truth = log.get(offset as usize);

@@ -50,7 +50,7 @@ impl Ledger {
                 "footfall_gateway_events_rejected_total" => ledger.rejected.extend(counted(labels, count)),
                 "footfall_gateway_requests_answered_total" => ledger.refused.extend(counted(labels, count)),
                 "footfall_sink_rows_total" => ledger.rows = count,
-                "footfall_sink_duplicates_total" => ledger.duplicates = count,
+                "footfall_sink_duplicates_total" => ledger.duplicates += count,
                 "footfall_sink_dead_letters_total" => ledger.dead_letters.extend(counted(labels, count)),
                 _ => {}
             }
@@ -88,7 +88,7 @@ mod tests {
             "footfall_gateway_events_rejected_total{code=\"",
             "footfall_gateway_requests_answered_total{code=\"ok\"} 0",
             "footfall_sink_rows_total 0",
-            "footfall_sink_duplicates_total 0",
+            "footfall_sink_duplicates_total{reason=\"",
             "footfall_sink_dead_letters_total{reason=\"",
         ] {
             assert!(exposition.lines().any(|metric| metric.starts_with(line)), "{line} is not in {exposition}");

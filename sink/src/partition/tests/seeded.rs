@@ -1,7 +1,7 @@
 //! For all logs, cuts, faults and kills: concat(files) = log.
 //!
 //! Two writers, each killed and restarted at random, write one log through stores that fail at random; at the end one
-//! clean writer finishes. Then every record is one row, one dead letter or a duplicate within its file, the files tile
+//! clean writer finishes. Then every record is one row, one dead letter or a duplicate of an earlier one, the files tile
 //! the log, and each user's rows stand in log order.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -95,10 +95,9 @@ fn random_log(seed: u64) -> Vec<Logged> {
 
 async fn check(lake: &Arc<dyn ObjectStore>, log: &[Logged], seed: u64) {
     let letters: BTreeSet<u64> = read_dead_letters(lake.as_ref()).await.into_iter().map(|(offset, _)| offset).collect();
-    let mut next = 0;
+    let (mut next, mut ids) = (0, BTreeSet::new());
     for (footer, rows) in read_chain(lake.as_ref()).await {
         let covered = footer.start_offset..footer.next_offset;
-        let mut ids = BTreeSet::new();
         let mut expected = Vec::new();
         for offset in covered.clone() {
             let value = log[offset as usize].value.as_deref().expect("set in every record");

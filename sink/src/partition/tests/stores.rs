@@ -68,7 +68,7 @@ async fn a_damaged_file_in_the_way_stops_the_partition() {
         let lake = memory();
         let path = chain().file(&object_store::path::Path::default(), 0);
         lake.put(&path, PutPayload::from_static(content)).await.expect("put");
-        let Err(PartitionError::Commit { reason, .. }) = write(&lake, vec![]).await.finish().await else {
+        let Err(PartitionError::Write { reason, .. }) = write(&lake, vec![]).await.finish().await else {
             panic!("the partition must stop");
         };
         let line = reason.to_string();
