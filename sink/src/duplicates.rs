@@ -45,10 +45,10 @@ use crate::{
     budget::{Budget, Held, Holder},
     buffer::Buffer,
     footer::{Footer, FooterError},
-    metrics::{Metrics, StoreErrorKind},
+    metrics::Metrics,
     object_path::Chain,
     roll::Extent,
-    store::Store,
+    store::{Store, StoreErrorKind},
 };
 
 /// What the partitions share.

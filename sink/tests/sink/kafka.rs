@@ -33,7 +33,7 @@ pub(crate) fn produce(brokers: &str, topic: &str, events: std::ops::Range<usize>
     producer.flush(TIMEOUT).expect("delivered");
 }
 
-fn sink(brokers: &str, topic: &str, lake: &Path) -> Sink {
+pub(crate) fn sink(brokers: &str, topic: &str, lake: &Path) -> Sink {
     sink_of_group(brokers, topic, topic, "1000", lake)
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cli;
+mod duplicates;
 mod group;
 mod journal;
 mod kafka;
