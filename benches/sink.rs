@@ -16,7 +16,7 @@ use std::{
 };
 
 use benches::{
-    broker::Broker,
+    broker::{Broker, Filled},
     process::{Process, binary, myself},
     rounds::{FLOOR, Run, alternate, keep, setting, table, us_per_event},
 };
@@ -59,20 +59,21 @@ fn be_floor(brokers: &str, topic: &str, events: &str, folder: &Path) -> Result<(
 
 fn measure() -> Result<(), Box<dyn Error>> {
     let product = binary(PRODUCT, &["event", "journal", "operator", "sink"])?;
-    let events = setting("FOOTFALL_BENCH_EVENTS", 1_000_000);
+    let events = setting("FOOTFALL_BENCH_EVENTS", 2_400_000);
     let broker = Broker::start()?;
     let topic = broker.topic()?;
-    let bytes = broker.fill(&topic, 1, events)?;
-    let case = format!("{events} events of {} bytes", bytes / events);
-    let log = Log { brokers: broker.addresses(), topic: &topic, events };
+    let Filled { records, bytes } = broker.fill(&topic, 1, events)?;
+    let case = format!("{events} events of {} bytes, {} sent again", bytes / records, records - events);
+    let log = Log { brokers: broker.addresses(), topic: &topic, records };
     let mut runs = Vec::new();
     for (round, turn) in alternate(2, setting("FOOTFALL_BENCH_ROUNDS", 3)) {
         let folder = tempfile::tempdir()?;
-        let (name, command) = match turn {
-            0 => (FLOOR, log.floor(folder.path())?),
-            _ => (PRODUCT, log.product(&product, folder.path(), round)),
+        // The floor writes what is sent again once more.
+        let (name, command, rows) = match turn {
+            0 => (FLOOR, log.floor(folder.path())?, records),
+            _ => (PRODUCT, log.product(&product, folder.path(), round), events),
         };
-        let run = run(command, folder.path(), events).map_err(|error| format!("void: {name}: {error}"))?;
+        let run = run(command, folder.path(), rows, records).map_err(|error| format!("void: {name}: {error}"))?;
         let run = Run { case: case.clone(), program: name.into(), round: round + 1, ..run };
         eprintln!("round {}: {name}: {:.2} us an event", run.round, run.cpu_us_per_event);
         runs.push(run);
@@ -85,13 +86,13 @@ fn measure() -> Result<(), Box<dyn Error>> {
 struct Log<'a> {
     brokers: &'a str,
     topic: &'a str,
-    events: usize,
+    records: usize,
 }
 
 impl Log<'_> {
     fn floor(&self, folder: &Path) -> Result<Command, Box<dyn Error>> {
         let mut command = myself()?;
-        command.args([FLOOR, self.brokers, self.topic, &self.events.to_string()]).arg(folder);
+        command.args([FLOOR, self.brokers, self.topic, &self.records.to_string()]).arg(folder);
         Ok(command)
     }
 
@@ -101,26 +102,27 @@ impl Log<'_> {
         let mut command = Command::new(binary);
         command.args(["run", "--brokers", self.brokers, "--topic", self.topic, "--group", &group, "--lake", &lake]);
         command.args(["--admin", "127.0.0.1:0"]).env("RUST_LOG", "warn");
+        command.env("FOOTFALL__SINK__ROLL_ROWS_MAX", floor::FILE_ROWS.to_string());
         command
     }
 }
 
-/// Runs one program until its files hold all events.
-fn run(mut command: Command, folder: &Path, events: usize) -> Result<Run, Box<dyn Error>> {
+/// Runs one program until its files hold all rows that it has to make of the records.
+fn run(mut command: Command, folder: &Path, expected: usize, records: usize) -> Result<Run, Box<dyn Error>> {
     let from = Instant::now();
     let mut process = Process::start(&mut command)?;
     let mut files = HashMap::new();
     loop {
         look(folder, &mut files)?;
         let rows: u64 = files.values().map(|file: &Written| file.rows).sum();
-        if rows == events as u64 {
+        if rows == expected as u64 {
             break;
         }
-        if rows > events as u64 {
-            return Err(format!("{rows} rows of {events} events").into());
+        if rows > expected as u64 {
+            return Err(format!("{rows} rows, not {expected}").into());
         }
         if !process.is_running() || from.elapsed() > RUN_MAX {
-            return Err(format!("{rows} rows of {events} events after {:?}", from.elapsed()).into());
+            return Err(format!("{rows} rows of {expected} after {:?}", from.elapsed()).into());
         }
         thread::sleep(Duration::from_millis(50));
     }
@@ -130,16 +132,16 @@ fn run(mut command: Command, folder: &Path, events: usize) -> Result<Run, Box<dy
         case: String::new(),
         program: String::new(),
         round: 0,
-        events: events as u64,
+        events: records as u64,
         // Threads come and go in a consumer group: what the ended ones used counts too.
-        cpu_us_per_event: us_per_event(cpu.max(ticks), events as u64),
-        events_per_second: events as f64 / from.elapsed().as_secs_f64(),
+        cpu_us_per_event: us_per_event(cpu.max(ticks), records as u64),
+        events_per_second: records as f64 / from.elapsed().as_secs_f64(),
         rss_peak_mib: process.rss_peak_bytes()? as f64 / f64::from(1 << 20),
         p50_ms: None,
         p99_ms: None,
         half_p50_ms: None,
         half_p99_ms: None,
-        bytes_per_event: Some(bytes as f64 / events as f64),
+        bytes_per_event: Some(bytes as f64 / expected as f64),
         files: Some(files.len() as u64),
     };
     process.stop()?;

@@ -19,7 +19,7 @@ use rdkafka::{
 };
 
 /// Rows of one file.
-const FILE_ROWS: usize = 100_000;
+pub(crate) const FILE_ROWS: usize = 100_000;
 
 /// Consumes `events` records of the topic into files in `folder`.
 pub(crate) fn run(brokers: &str, topic: &str, events: usize, folder: &Path) -> Result<(), Box<dyn Error>> {

@@ -23,14 +23,17 @@ use rdkafka::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::clickstream::Clickstream;
+use crate::clickstream::{Act, Clickstream};
 
 /// Partitions of every topic here.
 pub const PARTITIONS: i32 = 12;
 
 /// Time by the log's own clock that [`Broker::fill`] spreads its events over: below the sink's roll interval, so that
-/// each partition becomes one file, of about as many rows as a file of the floor's.
+/// it cuts by rows.
 const FILL_SPAN_US: i64 = 5_000_000;
+
+/// In the second half of the events, after every so many, one of the first half is sent again.
+const AGAIN_EVERY: usize = 50;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -124,25 +127,42 @@ impl Broker {
         }
     }
 
-    /// Fills the topic with events of the seed, keyed by user. Says how many bytes the keys and values have, before
+    /// Fills the topic with events of the seed, keyed by user, and sends some of them again later. Bytes are those before
     /// compression.
-    pub fn fill(&self, topic: &str, seed: u64, events: usize) -> KafkaResult<usize> {
+    pub fn fill(&self, topic: &str, seed: u64, events: usize) -> KafkaResult<Filled> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         let now_us = i64::try_from(now.as_micros()).expect("the clock is before the year 292277");
         let span_us = |index: usize| FILL_SPAN_US * index as i64 / events as i64;
         let producer = Filler::new(&self.addresses)?;
-        let (mut value, mut bytes) = (Vec::new(), 0);
-        for (index, act) in Clickstream::new(seed).take(events).enumerate() {
+        let mut again = Clickstream::new(seed).step_by(AGAIN_EVERY);
+        let (mut value, mut filled) = (Vec::new(), Filled::default());
+        let mut send = |act: &Act, index: usize| -> KafkaResult<()> {
             let event = Event { received_at: now_us + span_us(index), ..act.event() };
             let key = event.user_key().expect("every act has a user");
             value.clear();
             event::encode(&event, &mut value);
-            bytes += key.len() + value.len();
-            producer.send(topic, key, &value, event.received_at / 1_000)?;
+            filled.records += 1;
+            filled.bytes += key.len() + value.len();
+            producer.send(topic, key, &value, event.received_at / 1_000)
+        };
+        for (index, act) in Clickstream::new(seed).take(events).enumerate() {
+            send(&act, index)?;
+            if index >= events / 2 && index % AGAIN_EVERY == 0 {
+                send(&again.next().expect("acts do not end"), index)?;
+            }
         }
-        producer.finish(events)?;
-        Ok(bytes)
+        producer.finish(filled.records)?;
+        Ok(filled)
     }
+}
+
+/// What a topic was filled with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filled {
+    /// Records, those that were sent again included.
+    pub records: usize,
+    /// Bytes of their keys and values.
+    pub bytes: usize,
 }
 
 struct Filler(BaseProducer<Delivered>);

@@ -34,6 +34,7 @@ use std::{
 };
 
 use object_store::path::Path;
+use tokio::sync::Semaphore;
 
 use self::{confirm::confirmed, file::IdFile, memory::Recent};
 pub(crate) use self::{
@@ -63,9 +64,14 @@ pub(crate) struct Duplicates {
     /// How long one look at a file may take.
     pub(crate) request_timeout: Duration,
     pub(crate) back_off_min: Duration,
+    /// Files that all partitions may read at the same time while they learn what the lake holds.
+    pub(crate) reads: Arc<Semaphore>,
     pub(crate) budget: Budget,
     pub(crate) all: Arc<All>,
 }
+
+/// Enough to hide a store's latency, few enough for its limits and for memory.
+pub(crate) const READS: usize = 64;
 
 /// What all partitions hold together.
 #[derive(Debug, Default)]

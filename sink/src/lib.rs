@@ -180,6 +180,7 @@ async fn writer_parts(
         memory_bytes_max: settings.duplicates.memory_bytes_max,
         request_timeout: settings.request_timeout,
         back_off_min: BACK_OFF_MIN,
+        reads: Arc::new(Semaphore::new(duplicates::READS)),
         budget: budget.clone(),
         all: Arc::default(),
     };

@@ -145,6 +145,7 @@ fn conduct_as(
         memory_bytes_max: duplicates.memory_bytes_max,
         request_timeout: committer.request_timeout,
         back_off_min: committer.back_off_min,
+        reads: Arc::new(Semaphore::new(2)),
         budget: budget.clone(),
         all: Arc::default(),
     };

@@ -2,7 +2,7 @@
 //!
 //! Responsible for reading the ids of the chain's files backwards, from where the chain ends to where the window begins or
 //! to what is known already. Nothing but the chain says what was committed, so this is right after a kill and for a
-//! partition that moved. Promises: the files follow on each other without a hole; bounded concurrency; not much more
+//! partition that moved. Promises: the files follow on each other without a hole; bounded concurrency, also over all partitions; not much more
 //! memory than allowed; a line every ten seconds while it lasts. There is no time after which it gives up: the records
 //! wait in the log, and the lag says so.
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{back_off::BackOff, cpu::on_blocking_thread, footer::FooterError, object_path, resume};
 
-/// Files that are read at the same time.
+/// Files of one partition that are read at the same time.
 const READS: usize = 16;
 /// Ids that are packed together; they take 8 bytes each until then.
 const GATHERED_IDS_MAX: usize = 1 << 22;
@@ -151,6 +151,7 @@ async fn listed(ids: &ChainIds, next: u64, bound: Bound) -> Result<Vec<(u64, Pat
 
 /// A file's ids; `None` if it lies before the window.
 async fn read(shared: &Duplicates, start: u64, path: Path, bound: Bound) -> Result<Option<Loaded>, DuplicatesError> {
+    let _read = shared.reads.acquire().await.expect("the semaphore is never closed");
     let objects = shared.store.objects().as_ref();
     let file = shared.opened(&path).await?;
     if file.footer.start_offset != start {
