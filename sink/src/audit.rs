@@ -16,10 +16,9 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{BTreeMap, HashMap};
 
-use operator::{Failure, Health};
-use prometheus_client::registry::Registry;
+use operator::Failure;
 
 pub use self::{
     finding::{ChainFacts, Finding, Kind, Line, Summary},
@@ -27,8 +26,8 @@ pub use self::{
     tiling::{Placed, Tiling},
 };
 use crate::{
-    Metrics, Settings, Store,
-    budget::Budget,
+    Settings, Store,
+    footer::{self, FooterError},
     object_path::Chain,
     source::{Replay, SourceError},
 };
@@ -89,7 +88,9 @@ pub async fn run(
 ) -> Result<Summary, AuditError> {
     let (lake, topic) = (|| store.url().to_owned(), settings.topic.as_str());
     let mut rederiver = match log {
-        Some(log) => Some(rederive::Rederiver::new(log, options.rederive, parts(settings, store).await?)),
+        Some(log) => {
+            Some(rederive::Rederiver::new(log, options.rederive, crate::unattended_parts(settings, store).await?))
+        }
         None => None,
     };
     let mut summary = Summary::default();
@@ -117,10 +118,96 @@ pub async fn run(
     Ok(summary)
 }
 
-/// What takes records the way of every file.
-async fn parts(settings: &Settings, store: &Store) -> Result<crate::partition::WriterParts, Failure> {
-    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-    let lake = Health::default().register("lake");
-    let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));
-    crate::writer_parts(settings, store.clone(), metrics, lake, &budget).await
+/// Do two lakes hold the same rows, wherever their files are cut? Both are audited, up to where both have come.
+///
+/// # Errors
+/// As [`run`].
+pub async fn compare(
+    settings: &Settings,
+    (ours, theirs): (&Store, &Store),
+    log: Option<Replay>,
+    options: &Options,
+    report: &mut (dyn FnMut(Line) + Send),
+) -> Result<Summary, AuditError> {
+    let (our_ends, their_ends) = (ends(ours, &settings.topic).await?, ends(theirs, &settings.topic).await?);
+    let until = our_ends.iter().map(|(partition, end)| {
+        let common = their_ends.get(partition).copied().unwrap_or(0).min(*end);
+        (*partition, common)
+    });
+    let options = Options { until: until.collect(), ..options.clone() };
+    let (mut facts, mut summary) = (BTreeMap::new(), Summary::default());
+    run(settings, ours, log, &options, &mut |line| match line {
+        Line::Partition(of) => drop(facts.insert(of.partition, of)),
+        Line::Summary(so_far) => summary = so_far,
+        line => report(line),
+    })
+    .await?;
+    let mut other = BTreeMap::new();
+    run(settings, theirs, None, &options, &mut |line| match line {
+        Line::Partition(of) => drop(other.insert(of.partition, of)),
+        Line::Summary(_) => {}
+        line => {
+            summary.add(&line);
+            report(line);
+        }
+    })
+    .await?;
+    for (partition, of) in &facts {
+        report(Line::Partition(*of));
+        let (that, their_end) = (other.get(partition).copied().unwrap_or_default(), their_ends.get(partition));
+        let line = match their_end {
+            None => Some((Kind::Differs, format!("{} has no such chain", theirs.url()))),
+            Some(end) if *end < of.next_offset => {
+                Some((Kind::Behind, format!("{} has come to offset {end} only", theirs.url())))
+            }
+            Some(_) => None,
+        };
+        if let Some((kind, message)) = line {
+            let line = Line::Finding(Finding::new(kind, Some(*partition), ours.url(), message));
+            summary.add(&line);
+            report(line);
+        }
+        if (of.rows, of.rows_hash) == (that.rows, that.rows_hash) {
+            continue;
+        }
+        let message = format!(
+            "up to offset {}, where both have come, it holds {} rows with the hash {:016x}, and {} holds {} with {:016x}",
+            options.until.get(partition).copied().unwrap_or(0),
+            of.rows,
+            of.rows_hash,
+            theirs.url(),
+            that.rows,
+            that.rows_hash
+        );
+        let line = Line::Finding(Finding::new(Kind::Differs, Some(*partition), ours.url(), message));
+        summary.add(&line);
+        report(line);
+    }
+    report(Line::Summary(summary));
+    Ok(summary)
+}
+
+/// Where each chain ends, by the footer of its last file.
+async fn ends(store: &Store, topic: &str) -> Result<BTreeMap<u32, u64>, AuditError> {
+    let failed = |reason| AuditError::Store { lake: store.url().to_owned(), reason };
+    let mut ends = BTreeMap::new();
+    for partition in tree::partitions(store, topic).await.map_err(failed)?.0 {
+        let chain = Chain::new(topic, partition);
+        if let Some(last) = starts(store, &chain).await?.last() {
+            let path = chain.file(store.root(), *last);
+            let end = match footer::read(store.objects().as_ref(), &path).await {
+                Ok(Some(footer)) => footer.next_offset,
+                Ok(None) | Err(FooterError::Corrupt(_)) => *last,
+                Err(FooterError::Store(reason)) => return Err(failed(reason)),
+            };
+            ends.insert(partition, end);
+        }
+    }
+    Ok(ends)
+}
+
+/// The start offsets of a chain's files, ascending.
+pub(crate) async fn starts(store: &Store, chain: &Chain) -> Result<Vec<u64>, AuditError> {
+    let objects = tree::objects(store, chain).await;
+    Ok(objects.map_err(|reason| AuditError::Store { lake: store.url().to_owned(), reason })?.files)
 }

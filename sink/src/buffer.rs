@@ -26,6 +26,13 @@ impl Part {
     }
 }
 
+impl Part {
+    /// Offset after its last record; there is one.
+    pub(crate) fn next(&self) -> u64 {
+        self.chunk.head(self.range.end - 1).0 + 1
+    }
+}
+
 /// Names a record of a buffer; larger means later in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {

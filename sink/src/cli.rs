@@ -5,6 +5,10 @@
 
 /// `footfall-sink audit`.
 pub(crate) mod audit;
+/// `footfall-sink dead-letters`.
+pub(crate) mod dead_letters;
+/// `footfall-sink rebuild`.
+pub(crate) mod rebuild;
 /// `footfall-sink run`.
 pub(crate) mod run;
 
@@ -82,6 +86,16 @@ impl LogArgs {
         let replay = tokio::task::block_in_place(|| Replay::kafka(&config.kafka, &config.sink.topic));
         replay.map(Some).map_err(|error| sink::audit::AuditError::Log(error).into())
     }
+}
+
+/// A time in a flag, as microseconds since 1970 UTC.
+pub(crate) fn time(text: &str) -> Result<i64, String> {
+    event::parse_time(text).ok_or_else(|| "use a time such as 2026-01-31T12:00:00Z".to_owned())
+}
+
+/// Microseconds since 1970 UTC as people read them.
+pub(crate) fn time_text(time_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(time_us).map_or_else(|_| time_us.to_string(), |time| time.to_string())
 }
 
 /// Runs a command's work on threads of its own.

@@ -36,6 +36,9 @@ pub struct Settings {
     /// At a stop, what is buffered must be in the lake after this time.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    /// Where the log has lost records before they were read, mark the gap in the lake and go on behind it. Without it
+    /// the sink stops there.
+    pub accept_gap: bool,
     /// The sections `[[columns]]`, which stand beside `[sink]`.
     #[serde(skip)]
     pub columns: Vec<ColumnSettings>,
@@ -118,6 +121,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(60),
+            accept_gap: false,
             columns: Vec::new(),
             duplicates: DuplicatesSettings::default(),
             registry: None,

@@ -5,10 +5,16 @@
 //! writer that loses its data file afterwards may leave an object that overlaps with the winner's; `_offset` tells.
 
 mod read;
+mod retry;
+mod shelf;
 
 use std::sync::Arc;
 
-pub use read::offsets;
+pub use self::{
+    read::{Letter, offsets},
+    retry::{Filter, Judge, Retried, RetryError, retry},
+    shelf::{Shelf, ShelfError, Tray},
+};
 
 use arrow::{
     array::{ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},

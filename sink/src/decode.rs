@@ -79,7 +79,8 @@ pub(crate) fn decoded(value: &[u8]) -> Event<'_> {
     event::decode_framed(value, |_| true).expect("it has been decoded before")
 }
 
-fn decode<'a>(
+/// The user key and the event of a record, or why it is a dead letter.
+pub(crate) fn decode<'a>(
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     is_ours: impl FnOnce(u32) -> bool,

@@ -73,6 +73,8 @@ pub mod writer;
 
 /// Is the lake what it promises to be?
 pub mod audit;
+/// A lake from the log, once more.
+pub mod rebuild;
 
 use std::{sync::Arc, time::Duration};
 
@@ -142,6 +144,7 @@ pub async fn run(
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         resume_timeout: settings.resume_timeout,
+        accept_gap: settings.accept_gap,
         budget: budget.clone(),
     };
     let running = source.start(context).await.map_err(source_failure)?;
@@ -159,13 +162,7 @@ async fn writer_parts(
     lake: Condition,
     budget: &Budget,
 ) -> Result<WriterParts, Failure> {
-    let schema_ids = match &settings.registry {
-        Some(registry) => {
-            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
-            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(&metrics))
-        }
-        None => SchemaIds::built_in(),
-    };
+    let schema_ids = schema_ids(settings, &metrics).await?;
     let committer = Committer {
         store,
         metrics: Arc::clone(&metrics),
@@ -195,6 +192,28 @@ async fn writer_parts(
         promotion: Arc::new(Promotion::new(&settings.columns)),
         schema_ids,
     })
+}
+
+/// Which schema ids can be read, by the settings.
+async fn schema_ids(settings: &Settings, metrics: &Arc<Metrics>) -> Result<SchemaIds, Failure> {
+    Ok(match &settings.registry {
+        Some(registry) => {
+            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
+            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(metrics))
+        }
+        None => SchemaIds::built_in(),
+    })
+}
+
+/// What makes files where no sink runs: nobody looks at its metrics and its readiness.
+async fn unattended_parts(settings: &Settings, store: &Store) -> Result<WriterParts, Failure> {
+    let metrics = unseen_metrics();
+    let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));
+    writer_parts(settings, store.clone(), metrics, Health::default().register("lake"), &budget).await
+}
+
+fn unseen_metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::register(&mut prometheus_client::registry::Registry::default()))
 }
 
 /// Runs a task for every partition until the stop, and ends all of them when one cannot go on: a partition never stops

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use operator::{Failure, cli::CommonArgs, exit};
 
-use crate::cli::{audit, run};
+use crate::cli::{audit, dead_letters, rebuild, run};
 
 /// From the log to Parquet files in a lake: each user's events in order, each exactly once.
 #[derive(Debug, Parser)]
@@ -29,6 +29,12 @@ enum Command {
     /// Check that a lake is what it promises to be: no gap, no overlap, no damage, and what the log gives
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::AuditArgs),
+    /// Write a lake once more from the log
+    #[command(after_help = rebuild::EXAMPLES)]
+    Rebuild(rebuild::RebuildArgs),
+    /// List, show and retry records that could not become rows
+    #[command(subcommand, after_help = dead_letters::EXAMPLES)]
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +46,7 @@ fn start() -> Result<(), Failure> {
     match command {
         Command::Run(args) => args.start(&common),
         Command::Audit(args) => args.start(&common),
+        Command::Rebuild(args) => args.start(&common),
+        Command::DeadLetters(args) => args.start(&common),
     }
 }

@@ -92,6 +92,7 @@ pub struct Metrics {
     rows: Counter,
     file_bytes: Counter,
     duplicates: DuplicateMetrics,
+    gap_records: Counter,
     dead_letters: Family<Reason, Counter>,
     column_mismatches: Family<Column, Counter>,
     /// Of each promoted column, in their order.
@@ -124,6 +125,7 @@ impl Metrics {
             rows: Counter::default(),
             file_bytes: Counter::default(),
             duplicates: DuplicateMetrics::register(registry),
+            gap_records: Counter::default(),
             dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
             column_mismatches: Family::default(),
             mismatches: OnceLock::new(),
@@ -149,6 +151,7 @@ impl Metrics {
         registry.register("sink_log_bytes", "Bytes of keys and values read from the log", m.log_bytes.clone());
         registry.register("sink_rows", "Rows in committed files", m.rows.clone());
         registry.register("sink_file_bytes", "Bytes of committed files", m.file_bytes.clone());
+        registry.register("sink_gap_records", "Offsets that the log lost and that were marked", m.gap_records.clone());
         registry.register("sink_dead_letters", "Records that are no rows, by reason", m.dead_letters.clone());
         let help = "Values that were not of their promoted column's type";
         registry.register("sink_column_mismatches", help, m.column_mismatches.clone());
@@ -223,6 +226,9 @@ impl Metrics {
         self.file_bytes.inc_by(file_bytes as u64);
         self.duplicates.dropped(file);
         self.rolls.get_or_create(&Reason { reason: cut.label() }).inc();
+        if cut == CutReason::Gap {
+            self.gap_records.inc_by(file.next_offset - file.start_offset);
+        }
         for reason in dead {
             self.dead_letters.get_or_create(&Reason { reason }).inc();
         }

@@ -9,6 +9,7 @@ use object_store::path::Path;
 /// Data files lie here.
 const EVENTS: &str = "events";
 const DEAD_LETTERS: &str = "dead-letters";
+const RETRIED: &str = ".retried-";
 const CHECKPOINTS: &str = "_checkpoints";
 const PROBES: &str = "_probe";
 
@@ -69,9 +70,28 @@ fn partition_name(partition: u32) -> String {
 
 /// The partition whose folder this is.
 pub(crate) fn partition(folder: &Path) -> Option<u32> {
-    let name = folder.filename()?;
+    partition_of(folder.filename()?)
+}
+
+/// The partition that a folder's name says.
+pub(crate) fn partition_of(name: &str) -> Option<u32> {
     let partition = name.strip_prefix("partition=")?.parse().ok()?;
     (partition_name(partition) == name).then_some(partition)
+}
+
+/// Folder of the dead letters of all partitions of a topic.
+pub(crate) fn dead_letters_root(root: &Path, topic_name: &str) -> Path {
+    topic(root, DEAD_LETTERS, topic_name)
+}
+
+/// The mark that says which letters of a dead-letter object were sent again; an object may have several.
+pub(crate) fn retried(dead_letters: &Path, number: u32) -> Path {
+    Path::from(format!("{}{RETRIED}{number:05}.json", dead_letters.as_ref().trim_end_matches(".parquet")))
+}
+
+/// Is it such a mark?
+pub(crate) fn is_retried(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.contains(RETRIED) && name.ends_with(".json"))
 }
 
 /// Folder of the data files of all partitions of a topic.

@@ -12,7 +12,7 @@
 mod tests;
 mod write;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use tokio::{
     sync::mpsc,
@@ -76,20 +76,23 @@ pub(crate) struct Partition {
     /// The open file, as the memory budget sees it.
     open_file: OpenFile,
     lag: Watched,
+    /// What the log lost before the open file, until it is marked.
+    lost: Option<Range<u64>>,
 }
 
 /// A file on its way into the lake.
 #[derive(Debug)]
 struct Writing {
     task: AbortOnDropHandle<Result<Written, WriteError>>,
-    oldest_us: i64,
+    /// Timestamp of its oldest record, if it has any.
+    oldest_us: Option<i64>,
 }
 
 /// A file that arrived, or met another in its place.
 #[derive(Debug)]
 pub(crate) struct Written {
-    outcome: Outcome,
-    footer: Footer,
+    pub(crate) outcome: Outcome,
+    pub(crate) footer: Footer,
 }
 
 /// What a step of the loop waited for.
@@ -112,11 +115,13 @@ impl Partition {
         metrics: Arc<Metrics>,
     ) -> Partition {
         let resume = &assignment.resume;
+        let start = resume.lost_until.unwrap_or(resume.next);
         let lag = metrics.lag().start(assignment.partition, resume.next, resume.running_max_us);
         let writer = parts.writer(assignment.partition, assignment.log_id, policy.hash(), resume.files);
         let writer = Arc::new(writer);
         let learning = tokio::spawn(Arc::clone(&writer).learn(resume.next, resume.running_max_us));
         Partition {
+            lost: resume.lost_until.map(|until| resume.next..until),
             policy,
             writer,
             control: assignment.control,
@@ -124,7 +129,7 @@ impl Partition {
             chunks: assignment.chunks,
             ended: false,
             generation: 0,
-            open: Buffer::new(resume.next, resume.running_max_us),
+            open: Buffer::new(start, resume.running_max_us),
             opened: Instant::now(),
             journey: Journey::begin(),
             cut: None,
@@ -142,6 +147,7 @@ impl Partition {
     /// # Errors
     /// When the chain cannot be continued.
     pub(crate) async fn run(mut self) -> Result<(), PartitionError> {
+        self.mark_gap();
         loop {
             self.fill();
             self.start_write();
@@ -158,6 +164,13 @@ impl Partition {
                 Step::Memory => self.close(CutReason::Memory),
             }
         }
+    }
+
+    /// What the log has lost becomes a file without rows, before the file of what comes behind it.
+    fn mark_gap(&mut self) {
+        let Some(lost) = self.lost.take() else { return };
+        let task = tokio::spawn(Arc::clone(&self.writer).mark_gap(lost, self.open.extent().running_max_us));
+        self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: None });
     }
 
     /// Waits for the next thing to do.
@@ -229,7 +242,7 @@ impl Partition {
         let leaving = self.open_file.leave(file.memory_bytes());
         let journey = std::mem::replace(&mut self.journey, Journey::begin());
         let task = tokio::spawn(Arc::clone(&self.writer).write(file, cut, leaving, journey));
-        self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: extent.min_us });
+        self.writing = Some(Writing { task: AbortOnDropHandle::new(task), oldest_us: Some(extent.min_us) });
         self.fill();
     }
 
@@ -284,7 +297,7 @@ impl Partition {
     fn note_lag(&self) {
         let open = self.open.extent();
         let oldest_us = match &self.writing {
-            Some(writing) => Some(writing.oldest_us),
+            Some(writing) => writing.oldest_us,
             None => (open.records > 0).then_some(open.min_us),
         };
         self.lag.pending(oldest_us, open.next);

@@ -27,12 +27,14 @@ pub struct Resume {
     pub running_max_us: i64,
     /// Files since the newest checkpoint.
     pub files: u32,
+    /// Where the log begins, if that is behind `next`: what lies between is lost, and its loss has been accepted.
+    pub lost_until: Option<u64>,
 }
 
 impl Resume {
     /// An empty chain that begins at an offset.
     pub fn at(next: u64) -> Resume {
-        Resume { next, running_max_us: i64::MIN, files: 0 }
+        Resume { next, running_max_us: i64::MIN, files: 0, lost_until: None }
     }
 }
 
@@ -85,12 +87,14 @@ pub async fn resume(store: &Store, chain: &Chain, log_id: &str) -> Result<Option
     match (last, checkpoint) {
         (Some((start, path)), _) => {
             let footer = reader.footer(start, &path).await?;
-            Ok(Some(Resume { next: footer.next_offset, running_max_us: footer.running_max_timestamp_us, files }))
+            let running_max_us = footer.running_max_timestamp_us;
+            Ok(Some(Resume { next: footer.next_offset, running_max_us, files, lost_until: None }))
         }
         (None, Some(checkpoint)) => Ok(Some(Resume {
             next: checkpoint.next_offset,
             running_max_us: checkpoint.running_max_timestamp_us,
             files: 0,
+            lost_until: None,
         })),
         (None, None) => Ok(None),
     }

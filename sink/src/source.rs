@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// New records for the log.
+pub mod append;
 /// Records on their way from a source to a file.
 pub mod chunk;
 mod error;
@@ -24,6 +26,7 @@ pub mod kafka;
 /// The log between two offsets.
 pub mod replay;
 
+pub use append::Append;
 pub use chunk::{Chunk, Record};
 pub use error::SourceError;
 pub use replay::Replay;
@@ -84,7 +87,35 @@ pub(crate) struct SourceContext {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
     pub(crate) resume_timeout: Duration,
+    pub(crate) accept_gap: bool,
     pub(crate) budget: Budget,
+}
+
+impl SourceContext {
+    /// The first offset to read of a partition whose chain ends at a resume point, in a log that holds these offsets.
+    /// Offsets that the log has lost are noted in the resume point if their loss is accepted.
+    ///
+    /// # Errors
+    /// When there is a gap between chain and log, or the chain goes beyond the log.
+    pub(crate) fn position(
+        &self,
+        partition: u32,
+        resume: &mut Resume,
+        log: std::ops::Range<u64>,
+    ) -> Result<u64, SourceError> {
+        let lake = || self.store.url().to_owned();
+        if resume.next > log.end {
+            return Err(SourceError::Behind { partition, lake: lake(), next: resume.next, end: log.end });
+        }
+        if resume.next >= log.start {
+            return Ok(resume.next);
+        }
+        if !self.accept_gap {
+            return Err(SourceError::Gap { partition, lake: lake(), next: resume.next, start: log.start });
+        }
+        resume.lost_until = Some(log.start);
+        Ok(log.start)
+    }
 }
 
 /// Waits between two looks at a lake that does not answer.

@@ -35,6 +35,8 @@ pub enum Kind {
     Leftover,
     /// A file that was not derived again, because the log no longer holds its records.
     NotInLog,
+    /// The lake that is compared with has not come so far.
+    Behind,
 }
 
 /// One thing that was found.
@@ -126,6 +128,7 @@ impl Kind {
             Kind::GapMarker => "gap_marker",
             Kind::Leftover => "leftover",
             Kind::NotInLog => "not_in_log",
+            Kind::Behind => "behind",
         }
     }
 }

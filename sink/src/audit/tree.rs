@@ -63,6 +63,7 @@ pub(super) async fn objects(store: &Store, chain: &Chain) -> Result<Objects, Err
             Some((start, next)) if chain.dead_letters(store.root(), start, next) == path => {
                 found.dead_letters.push((start, next));
             }
+            None if object_path::is_retried(&path) => {}
             _ => found.strays.push(stray(Some(chain.partition), &path)),
         }
     }

@@ -44,6 +44,9 @@ pub(crate) struct AuditArgs {
     /// Derive the file again that covers this offset (with --partition)
     #[arg(long, value_name = "OFFSET", requires = "partition", conflicts_with = "full")]
     offset: Option<u64>,
+    /// Compare the rows with another lake's, such as a rebuilt one
+    #[arg(long, value_name = "URL", conflicts_with = "footers_only")]
+    against: Option<String>,
     /// Form of the lines on stdout
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -89,7 +92,14 @@ impl AuditArgs {
         let options =
             Options { partition: self.partition, with_rows: !self.footers_only, rederive, until: HashMap::new() };
         let format = self.format;
-        let summary = audit::run(&config.sink, &store, log, &options, &mut |line| print(format, &line)).await?;
+        let mut report = |line| print(format, &line);
+        let summary = match &self.against {
+            None => audit::run(&config.sink, &store, log, &options, &mut report).await?,
+            Some(other) => {
+                let other = Store::open_existing(other)?;
+                audit::compare(&config.sink, (&store, &other), log, &options, &mut report).await?
+            }
+        };
         match summary.errors {
             0 => Ok(()),
             errors => Err(Failure::new(1, format!("the audit of {} found {errors} errors", store.url()))),

@@ -33,6 +33,9 @@ pub(crate) struct RunArgs {
     /// Longest time between a record and its file [default: 10s]
     #[arg(long, value_name = "TIME")]
     roll_interval: Option<String>,
+    /// Where the log has lost records before they were read, mark the gap in the lake and go on
+    #[arg(long)]
+    accept_gap: bool,
     /// Address of the admin port [default: 127.0.0.1:8082]
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
@@ -41,7 +44,12 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     fn into_settings(self) -> serde_json::Value {
         serde_json::json!({
-            "sink": { "topic": self.topic, "lake": self.lake, "roll_interval": self.roll_interval },
+            "sink": {
+                "topic": self.topic,
+                "lake": self.lake,
+                "roll_interval": self.roll_interval,
+                "accept_gap": self.accept_gap.then_some(true),
+            },
             "kafka": { "brokers": self.brokers, "group": self.group },
             "admin": { "listen": self.admin },
         })

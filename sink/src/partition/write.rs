@@ -3,9 +3,12 @@
 //! Responsible for the order of these steps. The work of the CPU is done on a blocking thread, for few files at a time,
 //! and the records are let go as soon as the file's bytes exist.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -144,13 +147,49 @@ impl Writer {
         Ok(Written { outcome, footer })
     }
 
+    /// Brings a file without rows into the lake, which says that the records of these offsets were lost.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub(crate) async fn mark_gap(
+        self: Arc<Self>,
+        lost: Range<u64>,
+        running_max_us: i64,
+    ) -> Result<Written, WriteError> {
+        let empty = Buffer::new(lost.start, running_max_us);
+        let sieve = Sieve::new(Vec::new(), &[], &empty);
+        let sifted = Sifted { sieve, dead_letters: Vec::new(), since: lost.start };
+        let mut footer = self.footer(&empty, &sifted, CutReason::Gap);
+        footer.next_offset = lost.end;
+        (footer.min_timestamp_us, footer.max_timestamp_us) = (running_max_us, running_max_us);
+        let WrittenFile { footer, bytes, .. } = writer::write(&empty, &[], footer, &self.shared.promotion);
+        let outcome = self.shared.committer.create(&self.chain, &footer, bytes.clone()).await?;
+        if outcome == Outcome::Created {
+            self.shared.metrics.committed(&footer, bytes.len(), CutReason::Gap, &[]);
+            tracing::error!(
+                partition = footer.partition,
+                first_offset = lost.start,
+                last_offset = lost.end - 1,
+                records = lost.end - lost.start,
+                "the log lost records before they were read; their loss is accepted and marked in the lake"
+            );
+        }
+        self.checkpoint(&footer, &outcome).await;
+        Ok(Written { outcome, footer })
+    }
+
+    /// Looks for duplicates from a file's start on, whatever the window is.
+    pub(crate) async fn look_from(&self, since: u64) {
+        self.ids.lock().await.look_from(since);
+    }
+
     /// What the file of a buffer would say about itself, looking for duplicates from a file's start on. Nothing is brought
     /// into the lake.
     ///
     /// # Errors
     /// When a file before it cannot be read.
     pub(crate) async fn derived(self: &Arc<Self>, buffer: Buffer, since: u64) -> Result<Footer, WriteError> {
-        self.ids.lock().await.look_from(since);
+        self.look_from(since).await;
         let leaving = self.shared.budget.open_file().leave(buffer.extent().log_bytes);
         let (sealed, _) = self.sealed(buffer, CutReason::Shutdown, leaving, &mut Journey::begin()).await?;
         Ok(sealed.file.footer)

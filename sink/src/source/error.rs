@@ -21,8 +21,10 @@ pub enum SourceError {
     ResumeTimeout { partition: u32, lake: String, timeout: Duration },
     /// The log has dropped what the lake still needs.
     #[error(
-        "the log of partition {partition} begins at offset {start}, but lake {lake} holds it only up to {next}: the \
-         records between are gone from the log; restore them, or use another lake"
+        "the log of partition {partition} begins at offset {start}, but lake {lake} holds it only up to {next}: the {} \
+         records from offset {next} to {} are gone from the log; restore them, or use another lake, or go on without \
+         them by --accept-gap, which marks the gap in the lake",
+        start - next, start - 1
     )]
     Gap { partition: u32, lake: String, next: u64, start: u64 },
     /// The lake holds more than the log.
@@ -52,7 +54,7 @@ pub enum SourceError {
     /// The broker has no record at the resume point.
     #[error(
         "topic {topic} no longer holds the records that the lake needs next ({reason}): retention has passed the lake; \
-         restore them, or use another lake"
+         start again to see which, and whether to go on without them"
     )]
     OutOfRange { topic: String, reason: String },
     /// The broker neither gives the records nor says that there are none.
@@ -78,6 +80,12 @@ pub enum SourceError {
          against the broker's version and limits, and against the group's other members"
     )]
     Refused { group: String, reason: String },
+    /// The broker does not take records.
+    #[error("topic {topic} does not take records ({reason}): check the broker and who may write there")]
+    Unwritable { topic: String, reason: KafkaError },
+    /// The journal does not take records.
+    #[error("the journal does not take records ({0}): check the data folder")]
+    Append(String),
     /// The client cannot go on.
     #[error("the Kafka client failed ({0}): start the sink again")]
     Kafka(KafkaError),
@@ -101,7 +109,9 @@ impl SourceError {
             | SourceError::OutOfRange { .. }
             | SourceError::Silent { .. }
             | SourceError::Unreleased { .. }
-            | SourceError::Refused { .. } => true,
+            | SourceError::Refused { .. }
+            | SourceError::Unwritable { .. }
+            | SourceError::Append(_) => true,
             SourceError::Journal { .. }
             | SourceError::Settings(_)
             | SourceError::Fenced { .. }

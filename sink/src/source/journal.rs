@@ -48,13 +48,13 @@ impl JournalSource {
         let (assignments, assigned) = mpsc::channel(self.journal.partitions().max(1) as usize);
         let stop = CancellationToken::new();
         for partition in 0..self.journal.partitions() {
-            let resume = self.resume_point(&context, partition, &log_id).await?;
+            let (resume, position) = self.resume_point(&context, partition, &log_id).await?;
             let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
             let (commands, wishes) = mpsc::channel(16);
             let feed = Feed {
                 journal: self.journal.clone(),
                 partition,
-                position: resume.next,
+                position,
                 generation: 0,
                 chunks: sender,
                 wishes,
@@ -83,19 +83,19 @@ impl JournalSource {
         Ok(Running { assignments: assigned, drain: stop, leave: CancellationToken::new(), done })
     }
 
-    async fn resume_point(&self, context: &SourceContext, partition: u32, log_id: &str) -> Result<Resume, SourceError> {
-        let lake = || context.store.url().to_owned();
-        let (start, end) = (self.journal.start_offset(partition), self.journal.end_offset(partition));
+    /// The end of a partition's chain, and where to read from.
+    async fn resume_point(
+        &self,
+        context: &SourceContext,
+        partition: u32,
+        log_id: &str,
+    ) -> Result<(Resume, u64), SourceError> {
+        let log = self.journal.start_offset(partition)..self.journal.end_offset(partition);
         // A journal drops only what a lake holds: an empty lake beside a journal that does not begin at 0 is the wrong
         // one.
-        let resume = context.resume(partition, log_id).await?.unwrap_or_else(|| Resume::at(0));
-        if resume.next < start {
-            return Err(SourceError::Gap { partition, lake: lake(), next: resume.next, start });
-        }
-        if resume.next > end {
-            return Err(SourceError::Behind { partition, lake: lake(), next: resume.next, end });
-        }
-        Ok(resume)
+        let mut resume = context.resume(partition, log_id).await?.unwrap_or_else(|| Resume::at(0));
+        let position = context.position(partition, &mut resume, log)?;
+        Ok((resume, position))
     }
 }
 

@@ -4,6 +4,8 @@
 //! where its chain in the lake ends. Committed offsets are written for lag tools and never read to resume; there is no
 //! offset reset, so that a gap is an error. Nothing else in the sink names rdkafka.
 
+/// New records.
+pub(crate) mod append;
 mod consumer;
 mod feed;
 mod incarnation;

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::{
     array::AsArray,
-    datatypes::{Int32Type, Int64Type},
+    datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, file::reader::ChunkReader};
 
@@ -70,6 +70,23 @@ pub(crate) fn cut_reasons(lake: &Path) -> Vec<String> {
         pairs.into_iter().find(|pair| pair.key == "footfall.cut_reason").and_then(|pair| pair.value)
     };
     files(&lake.join("events")).iter().filter_map(reason).collect()
+}
+
+/// When each event was received, by event id.
+pub(crate) fn received(lake: &Path) -> BTreeMap<String, i64> {
+    let mut received = BTreeMap::new();
+    for path in files(&lake.join("events")) {
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("a file")).expect("a Parquet file");
+        for batch in reader.build().expect("a reader").map(|batch| batch.expect("a batch")) {
+            let column = |name: &str| batch.column_by_name(name).expect("a column").clone();
+            let (ids, times) = (column("event_id"), column("received_at"));
+            let times = times.as_primitive::<TimestampMicrosecondType>().values().iter().copied();
+            let ids = ids.as_string::<i32>().iter().map(|id| id.expect("never null").to_owned()).collect::<Vec<_>>();
+            received.extend(ids.into_iter().zip(times));
+        }
+    }
+    received
 }
 
 /// Fails unless the rows are the events `e0`, `e1`, ... up to `events`, each once, each user's in this order.

@@ -2,11 +2,14 @@
 
 mod audit;
 mod cli;
+mod dead_letters;
 mod duplicates;
+mod gap;
 mod group;
 mod journal;
 mod kafka;
 mod lake;
 mod process;
+mod rebuild;
 mod registry;
 mod s3;

@@ -155,7 +155,7 @@ impl Context {
         end: Option<Resume>,
         Range { start, end: high }: Range<u64>,
     ) -> Result<(Resume, u64), SourceError> {
-        let Some(resume) = end else {
+        let Some(mut resume) = end else {
             tracing::info!(
                 partition,
                 start,
@@ -163,15 +163,8 @@ impl Context {
             );
             return Ok((Resume::at(0), start));
         };
-        let lake = || self.source.store.url().to_owned();
-        if resume.next < start {
-            return Err(SourceError::Gap { partition, lake: lake(), next: resume.next, start });
-        }
-        if resume.next > high {
-            return Err(SourceError::Behind { partition, lake: lake(), next: resume.next, end: high });
-        }
+        let position = self.source.position(partition, &mut resume, start..high)?;
         tracing::info!(partition, next = resume.next, log_end = high, "resuming where the partition's chain ends");
-        let position = resume.next;
         Ok((resume, position))
     }
 
