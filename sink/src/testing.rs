@@ -122,6 +122,32 @@ pub(crate) fn conduct_within(
     conduct_as(partition, objects, resume, policy, DuplicatesSettings::default(), budget, metrics)
 }
 
+/// What partitions share to find duplicates, on a committer's store.
+pub(crate) fn duplicates_of(committer: &Committer, settings: DuplicatesSettings, budget: &Budget) -> Duplicates {
+    Duplicates {
+        store: committer.store.clone(),
+        metrics: Arc::clone(&committer.metrics),
+        window: settings.window,
+        memory_bytes_max: settings.memory_bytes_max,
+        request_timeout: committer.request_timeout,
+        back_off_min: committer.back_off_min,
+        reads: Arc::new(Semaphore::new(2)),
+        budget: budget.clone(),
+        all: Arc::default(),
+    }
+}
+
+/// Brings files into a store, and does not wait for long.
+pub(crate) fn committer(objects: Arc<dyn ObjectStore>, metrics: &Arc<Metrics>) -> Committer {
+    Committer {
+        store: Store::with_objects(objects, "memory:///"),
+        metrics: Arc::clone(metrics),
+        lake: Health::default().register("lake"),
+        request_timeout: Duration::from_millis(50),
+        back_off_min: Duration::from_millis(1),
+    }
+}
+
 fn conduct_as(
     partition: u32,
     objects: Arc<dyn ObjectStore>,
@@ -131,24 +157,8 @@ fn conduct_as(
     budget: &Budget,
     metrics: Arc<Metrics>,
 ) -> Conducted {
-    let committer = Committer {
-        store: Store::with_objects(objects, "memory:///"),
-        metrics: Arc::clone(&metrics),
-        lake: Health::default().register("lake"),
-        request_timeout: Duration::from_millis(50),
-        back_off_min: Duration::from_millis(1),
-    };
-    let duplicates = Duplicates {
-        store: committer.store.clone(),
-        metrics: Arc::clone(&metrics),
-        window: duplicates.window,
-        memory_bytes_max: duplicates.memory_bytes_max,
-        request_timeout: committer.request_timeout,
-        back_off_min: committer.back_off_min,
-        reads: Arc::new(Semaphore::new(2)),
-        budget: budget.clone(),
-        all: Arc::default(),
-    };
+    let committer = committer(objects, &metrics);
+    let duplicates = duplicates_of(&committer, duplicates, budget);
     let parts = WriterParts {
         topic: TOPIC.into(),
         committer,

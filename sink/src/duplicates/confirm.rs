@@ -5,8 +5,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Duplicates, DuplicatesError, file::IdColumns, memory::Suspect, sieve::Sieve};
+use super::{
+    Duplicates, DuplicatesError,
+    file::IdColumns,
+    memory::Suspect,
+    sieve::{Sieve, id_hash},
+};
 use crate::{buffer::Buffer, cpu::on_blocking_thread, object_path::Chain};
+
+/// Source, event id and row, by hash.
+type Wanted = HashMap<u64, Vec<(String, String, u32)>>;
 
 /// Of the suspected records those that the chain's files hold, each once.
 pub(super) async fn confirmed(
@@ -23,13 +31,12 @@ pub(super) async fn confirmed(
             continue;
         }
         let columns = read(shared, chain, of_file[0].file).await?;
-        let wanted: HashMap<(String, String), u32> = open
-            .into_iter()
-            .map(|row| {
-                let (source, event_id) = sieve.event_id(row, buffer);
-                ((source.to_owned(), event_id.to_owned()), row)
-            })
-            .collect();
+        let mut wanted = Wanted::new();
+        for row in open {
+            let (source, event_id) = sieve.event_id(row, buffer);
+            let id = (source.to_owned(), event_id.to_owned(), row);
+            wanted.entry(id_hash(source, event_id)).or_default().push(id);
+        }
         let found = on_blocking_thread(move || compare(columns, &wanted)).await;
         held.extend(found.map_err(|reason| shared.corrupt(&path(shared, chain, of_file[0].file), reason))?);
     }
@@ -46,15 +53,12 @@ async fn read(shared: &Duplicates, chain: &Chain, start: u64) -> Result<IdColumn
     shared.until_answered(&path, || file.columns(shared.store.objects().as_ref(), &path)).await
 }
 
-fn compare(columns: IdColumns, wanted: &HashMap<(String, String), u32>) -> Result<Vec<u32>, String> {
+fn compare(columns: IdColumns, wanted: &Wanted) -> Result<Vec<u32>, String> {
     let mut found = Vec::new();
-    let mut key = (String::new(), String::new());
     columns.for_each(|source, event_id| {
-        key.0.clear();
-        key.0.push_str(source);
-        key.1.clear();
-        key.1.push_str(event_id);
-        found.extend(wanted.get(&key));
+        let same_hash = wanted.get(&id_hash(source, event_id)).into_iter().flatten();
+        let same = same_hash.filter(|id| (id.0.as_str(), id.1.as_str()) == (source, event_id));
+        found.extend(same.map(|id| id.2));
     })?;
     Ok(found)
 }

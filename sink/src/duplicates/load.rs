@@ -41,8 +41,9 @@ pub(super) async fn load(ids: &mut ChainIds, next: u64, bound: Bound) -> Result<
     ids.known = ids.known.filter(|known| *known < next);
     let mut back_off = BackOff::new(ids.shared.back_off_min);
     let walk = loop {
-        match walked(ids, next, bound).await {
-            Err(DuplicatesError::Hole { .. }) if back_off.attempts() < LISTS_MAX => sleep(back_off.next()).await,
+        let has_asked_enough = back_off.attempts() == LISTS_MAX;
+        match walked(ids, next, bound, has_asked_enough).await {
+            Err(DuplicatesError::Hole { .. }) if !has_asked_enough => sleep(back_off.next()).await,
             walk => break walk?,
         }
     };
@@ -70,9 +71,13 @@ struct Walk {
     packed: Recent,
 }
 
-async fn walked(ids: &ChainIds, next: u64, bound: Bound) -> Result<Walk, DuplicatesError> {
+async fn walked(ids: &ChainIds, next: u64, bound: Bound, may_be_empty: bool) -> Result<Walk, DuplicatesError> {
     let shared = &ids.shared;
     let paths = listed(ids, next, bound).await?;
+    if paths.is_empty() && bound.start < next && !may_be_empty {
+        // Either all were cleared away and a checkpoint stands for them, or the list lags behind.
+        return Err(hole(ids, next));
+    }
     let mut files = stream::iter(paths).map(|(start, path)| read(shared, start, path, bound)).buffered(READS);
     let (mut walk, mut end, mut said) = (Walk::default(), next, Instant::now());
     while let Some(Some(file)) = files.try_next().await? {
@@ -82,6 +87,14 @@ async fn walked(ids: &ChainIds, next: u64, bound: Bound) -> Result<Walk, Duplica
         end = file.span.start;
         walk.add(file);
         if ids.known.is_none() && walk.pack_if_full() && shared.is_full(walk.packed.bytes()) {
+            shared.metrics.duplicates().forgotten(1);
+            let (files, rows, partition) = (walk.files, walk.rows, ids.chain.partition);
+            tracing::warn!(
+                partition,
+                files,
+                rows,
+                "did not look further back for what the lake holds: duplicates.memory_bytes_max is reached"
+            );
             break;
         }
         if said.elapsed() >= PROGRESS {

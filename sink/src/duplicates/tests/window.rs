@@ -9,12 +9,22 @@ use std::{
 };
 
 use object_store::{ObjectStore, ObjectStoreExt};
+use prometheus_client::registry::Registry;
 
 use super::{lake, rows, window, write};
 use crate::{
+    budget::Budget,
+    buffer::{Buffer, Part},
     config::DuplicatesSettings,
+    decode::judge,
+    duplicates::{Sieve, Suspect},
+    metrics::Metrics,
     partition::{PartitionError, WriteError},
-    testing::{Fault, Faulty, Logged, chain, chunk, conduct_with, good_log, logged, logged_from, policy, resume_point},
+    schema_ids::SchemaIds,
+    testing::{
+        Fault, Faulty, Logged, chain, chunk, committer, conduct_with, duplicates_of, good_log, logged, logged_from,
+        policy, resume_point,
+    },
 };
 
 const SECOND: i64 = 1_000_000;
@@ -105,6 +115,25 @@ async fn the_loser_of_a_create_knows_what_the_winner_wrote() {
     write(&lake, &log, 2, 1, &window(60)).await;
     loser.feed(&log, 0, || 5).await;
     assert_eq!(rows(&lake).await.0, [0, 1, 4]);
+}
+
+#[tokio::test]
+async fn suspicion_is_not_enough() {
+    let lake = lake();
+    let mut log = good_log(4);
+    write(&lake, &log, 4, 4, &window(60)).await;
+    log.extend([log[2].clone(), logged("new", "user-0", 1), logged_from("other", "e2", "user-0", 1)]);
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
+    let ids = duplicates_of(&committer(lake, &metrics), window(60), &budget).chain(chain());
+    let mut buffer = Buffer::new(4, 0);
+    buffer.push(Part::whole(chunk(&log, 4..7, 0)), &policy(10));
+    let judged = judge(&buffer, &SchemaIds::built_in());
+    let mut sieve = Sieve::new(judged.rows, &judged.id_hashes, &buffer);
+    let suspects = (0..3).map(|row| Suspect { file: 0, row }).collect();
+    ids.drop_held(suspects, &mut sieve, &buffer).await.expect("readable");
+    let left: Vec<u64> = sieve.finish().0.iter().map(|row| buffer.record(row.place).offset).collect();
+    assert_eq!(left, [5, 6]);
 }
 
 #[tokio::test]
