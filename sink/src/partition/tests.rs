@@ -3,7 +3,6 @@
 mod races;
 mod records;
 mod release;
-mod seeded;
 mod stores;
 
 use std::sync::Arc;

@@ -90,10 +90,10 @@ impl Fleet {
     pub(super) fn strike(&mut self) {
         let sink = self.world.draw(0..self.sinks.len());
         match self.world.draw(0..9) {
-            0 | 1 => self.kill(sink),
-            2 => self.freeze(sink),
-            3 => self.group.rebalance(Manner::Orderly),
-            4 => self.group.rebalance(Manner::Late),
+            0 => self.kill(sink),
+            1 => self.freeze(sink),
+            2 => self.group.rebalance(Manner::Orderly),
+            3 | 4 => self.group.rebalance(Manner::Late),
             5 => self.terminate(sink),
             6 => self.retain(),
             7 => self.rewind_group(),

@@ -258,13 +258,7 @@ impl Gift {
         if is_planted(Bug::ResumesFromCommitted) {
             resume.next = log.committed;
         }
-        let (partition, lake, next) = (self.partition, self.context.store.url().to_owned(), resume.next);
-        if next < log.start {
-            return Err(SourceError::Gap { partition, lake, next, start: log.start });
-        }
-        if next > log.end {
-            return Err(SourceError::Behind { partition, lake, next, end: log.end });
-        }
-        Ok((resume, next))
+        let position = self.context.position(self.partition, &mut resume, log.start..log.end)?;
+        Ok((resume, position))
     }
 }

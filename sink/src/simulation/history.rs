@@ -48,15 +48,15 @@ pub(super) fn run(seed: u64, bug: Option<Bug>) -> Told {
 async fn live(world: &Arc<World>) {
     let mut fleet = Fleet::new(world);
     let trouble_ends = Instant::now() + world.milliseconds(10_000..60_000);
+    let arriving = tokio::spawn(arrive(Arc::clone(world)));
     while Instant::now() < trouble_ends && !world.is_violated() {
-        sleep(world.milliseconds(50..2_500)).await;
-        arrive(world);
-        fleet.tend(0.6);
+        sleep(world.milliseconds(50..3_000)).await;
+        fleet.tend(0.8);
         fleet.strike();
     }
     *world.weather.lock() = Weather::default();
     let deadline = Instant::now() + PROGRESS;
-    while !world.is_violated() && !fleet.is_gap_made() && (arrive(world) || behind(world).is_err()) {
+    while !world.is_violated() && !fleet.is_gap_made() && (!arriving.is_finished() || behind(world).is_err()) {
         if Instant::now() > deadline {
             world.judged(behind(world));
         }
@@ -71,12 +71,16 @@ async fn live(world: &Arc<World>) {
     }
 }
 
-/// More records for every partition; false when all of them are there.
-fn arrive(world: &World) -> bool {
-    let records = world.draw(0..5);
-    let mut log = world.log.lock();
-    let more: Vec<bool> = log.partitions.iter_mut().map(|partition| partition.append(records)).collect();
-    more.contains(&true)
+/// Records come, for every partition, until all of them are there.
+async fn arrive(world: Arc<World>) {
+    let mut more = true;
+    while more {
+        sleep(world.milliseconds(50..1_500)).await;
+        let records = world.draw(0..5);
+        let mut log = world.log.lock();
+        let partitions: Vec<bool> = log.partitions.iter_mut().map(|partition| partition.append(records)).collect();
+        more = partitions.contains(&true);
+    }
 }
 
 /// Is there something in the log that is not in the lake?

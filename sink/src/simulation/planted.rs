@@ -18,15 +18,6 @@ pub(crate) enum Bug {
     KeepsBuffer,
     /// A user's rows are not kept in log order.
     SortsUnstably,
-}
-
-impl Bug {
-    pub(super) const ALL: [Bug; 6] = [
-        Bug::StoreOverwrites,
-        Bug::AdoptsUnread,
-        Bug::SkipsRuleA,
-        Bug::ResumesFromCommitted,
-        Bug::KeepsBuffer,
-        Bug::SortsUnstably,
-    ];
+    /// Who takes a partition over does not learn which events its files hold.
+    ForgetsAtTakeover,
 }
