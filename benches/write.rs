@@ -17,7 +17,7 @@ fn write(criterion: &mut Criterion) {
     group.bench_function("sink::writer::write", |bencher| {
         bencher.iter(|| writer::write(&buffer, &rows, file::footer(), &promotion));
     });
-    let promotion = Promotion::new(&promoted());
+    let promotion = Promotion::new(event::Version::NEWEST, &promoted());
     group.bench_function("sink::writer::write, three promoted columns", |bencher| {
         bencher.iter(|| writer::write(&buffer, &rows, file::footer(), &promotion));
     });

@@ -26,7 +26,8 @@ use parquet::{
 /// A decoder of record values that fills batches of at most this many rows.
 pub fn decoder(rows: usize) -> Result<Decoder, Box<dyn Error>> {
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    store.set(Fingerprint::Id(event::SCHEMA_ID), AvroSchema::new(event::SCHEMA_V1.to_owned()))?;
+    let newest = event::Version::NEWEST;
+    store.set(Fingerprint::Id(newest.schema_id()), AvroSchema::new(newest.schema().to_owned()))?;
     let builder = ReaderBuilder::new().with_writer_schema_store(store).with_batch_size(rows).with_utf8_view(true);
     Ok(builder.build_decoder()?)
 }

@@ -42,7 +42,7 @@ pub fn buffered() -> (Buffer, Vec<Row>) {
         }
         assert!(buffer.push(Part::whole(chunk), &policy).is_none(), "nothing cuts the file");
     }
-    let judged = judge(&buffer, &SchemaIds::built_in());
+    let judged = judge(&mut buffer, &SchemaIds::built_in(event::Version::NEWEST));
     assert_eq!(judged.rows.len(), ROWS, "every act is a row");
     (buffer, judged.rows)
 }
@@ -76,7 +76,7 @@ pub fn footer() -> Footer {
         running_max_timestamp_us: RECEIVED_AT,
         cut_reason: "rows".into(),
         policy_hash: 0,
-        schema_id: event::SCHEMA_ID,
+        schema_id: event::Version::NEWEST.schema_id(),
         row_hash: 0,
         columns: String::new(),
         writer: "bench".into(),

@@ -62,6 +62,8 @@ pub struct Event<'a> {
     pub library: Option<&'a str>,
     /// Everything else, as the text of a JSON object.
     pub properties: Option<&'a str>,
+    /// Time zone of the client, an IANA name such as `Europe/Berlin`. Since version 2.
+    pub timezone: Option<&'a str>,
 }
 
 impl<'a> Event<'a> {

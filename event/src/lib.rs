@@ -5,8 +5,9 @@
 //! version (the golden files under `tests/contract/fixtures` are never changed, only added to), and no text and
 //! no bytes from outside make anything here panic.
 //!
-//! One event on its way: [`parse_time`] and [`new_event_id`] complete it, [`validate`] judges it, [`encode`] writes
-//! it, [`partition`] of [`Event::user_key`] places it, [`decode`] reads it back.
+//! One event on its way: [`parse_time`] and [`new_event_id`] complete it, [`validate`] judges it, [`encode`] writes it,
+//! [`partition`] of [`Event::user_key`] places it, [`decode`] reads it back, or [`Resolver`] where its schema is not
+//! ours.
 #![deny(missing_docs)]
 
 /// The event and its fields, in wire order.
@@ -27,7 +28,10 @@ mod codec;
 /// User key to partition.
 mod partition_key;
 
-pub use codec::{DecodeError, SCHEMA_ID, SCHEMA_V1, decode, decode_framed, encode, encode_framed, encoded_len};
+pub use codec::{
+    DecodeError, ResolveError, Resolver, Version, decode, decode_again, decode_framed, encode, encode_framed,
+    encoded_len,
+};
 pub use event::Event;
 pub use id::{EventId, new_event_id};
 pub use partition_key::partition;

@@ -30,7 +30,7 @@ pub mod limits {
     pub const URL_BYTES_MAX: usize = 8 * 1024;
     /// Longest `title`, `element`, `element_text` and `user_agent`.
     pub const TEXT_BYTES_MAX: usize = 4 * 1024;
-    /// Longest `ip`, `locale` and `screen`.
+    /// Longest `ip`, `locale`, `screen` and `timezone`.
     pub const SHORT_BYTES_MAX: usize = 64;
     /// Longest `campaign_*` and `library`.
     pub const LABEL_BYTES_MAX: usize = 512;
@@ -44,7 +44,7 @@ pub mod limits {
     /// does not.
     pub const EVENT_TIME_AHEAD_MAX_US: i64 = 24 * 60 * 60 * 1_000_000;
     /// Upper bound of what [`encode`](crate::encode) writes for a valid event: all texts at their longest, and for each
-    /// of the 27 fields and the frame at most 11 bytes of head or number. A log must take records of this size.
+    /// of the 28 fields and the frame at most 11 bytes of head or number. A log must take records of this size.
     pub const ENCODED_BYTES_MAX: usize = EVENT_ID_BYTES_MAX
         + TYPE_BYTES_MAX
         + SOURCE_BYTES_MAX
@@ -52,10 +52,10 @@ pub mod limits {
         + NAME_BYTES_MAX
         + 4 * URL_BYTES_MAX
         + 4 * TEXT_BYTES_MAX
-        + 3 * SHORT_BYTES_MAX
+        + 4 * SHORT_BYTES_MAX
         + 6 * LABEL_BYTES_MAX
         + PROPERTIES_BYTES_MAX
-        + 28 * 11;
+        + 29 * 11;
 }
 
 /// One thing that is wrong with an event. Displays as one sentence that says what to do.
@@ -173,6 +173,7 @@ pub fn validate(event: &Event<'_>) -> Result<(), Vec<Violation>> {
     found.optional("campaign_content", event.campaign_content, LABEL_BYTES_MAX);
     found.optional("library", event.library, LABEL_BYTES_MAX);
     found.properties("properties", event.properties);
+    found.optional("timezone", event.timezone, SHORT_BYTES_MAX);
     if found.0.is_empty() { Ok(()) } else { Err(found.0) }
 }
 

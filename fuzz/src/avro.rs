@@ -3,11 +3,12 @@
 use std::sync::LazyLock;
 
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value};
-use event::{DecodeError, Event, decode, encode};
+use event::{DecodeError, Event, Version, decode, decode_again, encode_framed};
 
 use crate::fields;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse_str(event::SCHEMA_V1).expect("our schema is valid"));
+static SCHEMA: LazyLock<Schema> =
+    LazyLock::new(|| Schema::parse_str(Version::NEWEST.schema()).expect("our schema is valid"));
 
 /// A zero byte and the schema id.
 const FRAME_BYTES: usize = 5;
@@ -36,8 +37,8 @@ fn is_nothing_less_or_more(value: &[u8]) {
 
 /// A number may be written longer than it must be; apart from that there is one value for an event.
 fn is_written_back(event: &Event<'_>, value: &[u8]) {
-    let mut again = Vec::new();
-    encode(event, &mut again);
+    let (version, mut again) = (decode_again(value).expect("it was decoded").0, Vec::new());
+    encode_framed(version, version.schema_id(), event, &mut again);
     assert!(again.len() <= value.len(), "an event of {} bytes was read from {}", again.len(), value.len());
     if again.len() == value.len() {
         assert_eq!(again, value, "the event is written otherwise than it was read");

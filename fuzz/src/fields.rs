@@ -4,7 +4,7 @@ use event::Event;
 
 /// Every text field that a sender of the native dialect may fill. `type` and `event_id` are filled by the gateway where
 /// the sender did not.
-pub(crate) const TEXTS: [&str; 24] = [
+pub(crate) const TEXTS: [&str; 25] = [
     "event_id",
     "type",
     "user_id",
@@ -29,6 +29,7 @@ pub(crate) const TEXTS: [&str; 24] = [
     "campaign_content",
     "library",
     "properties",
+    "timezone",
 ];
 
 /// The text of a field.
@@ -59,6 +60,7 @@ pub(crate) fn text<'a>(event: &Event<'a>, name: &str) -> Option<&'a str> {
         "campaign_content" => event.campaign_content,
         "library" => event.library,
         "properties" => event.properties,
+        "timezone" => event.timezone,
         other => panic!("there is no text field {other}"),
     }
 }

@@ -58,6 +58,13 @@ impl<'a> Members<'a> {
                 "properties" if value == "null" => found.properties = None,
                 "properties" => found.properties = Some(value.starts_with('{').then_some(value)?),
                 "event" | "event_time" => found.add_text(key, value)?,
+                // It is kept like what has no field, and is one only if it may be a name.
+                "timezone" => {
+                    let name: Option<String> = serde_json::from_str(value).ok();
+                    let name = name.filter(|name| (1..=event::limits::SHORT_BYTES_MAX).contains(&name.len()));
+                    found.texts.insert(key.clone(), name);
+                    found.extras.push((key, value));
+                }
                 name if TEXTS.contains(&name) => found.add_text(key, value)?,
                 _ => found.extras.push((key, value)),
             }
@@ -127,6 +134,7 @@ impl<'a> Members<'a> {
             campaign_content: self.text("campaign_content"),
             library: self.text("library"),
             properties,
+            timezone: self.text("timezone"),
         }
     }
 

@@ -242,13 +242,14 @@ impl Batch {
                 (name, version) => name.or(version),
             },
             properties: properties::join(draft, &mut self.scratch.properties),
+            timezone: draft.text(Field::Timezone),
         };
         event::validate(&event)?;
         let key = event.user_key().expect("a valid event has a user key");
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.as_bytes());
         let key_end = self.bytes.len();
-        event::encode_framed(origin.routes.schema_id, &event, &mut self.bytes);
+        event::encode_framed(origin.routes.version, origin.routes.schema_id, &event, &mut self.bytes);
         let bytes = self.bytes.len() - key_end;
         if bytes > bytes_max {
             self.bytes.truncate(start);

@@ -94,7 +94,7 @@ impl Settings {
         self.kafka.check()?;
         log::check_routes(&self.routes)?;
         self.dead_letters.check(&self.kafka.topic, &self.routes)?;
-        self.schema.registry.as_ref().map_or(Ok(()), registry::Settings::check)?;
+        self.schema.check()?;
         self.spool.check(self.gateway.request_timeout)
     }
 
@@ -168,6 +168,8 @@ mod tests {
         check(|s| s.keys = vec![KeySettings::default()], &["keys[0]"]);
         check(|s| s.kafka.partitions = -3, &["kafka.partitions"]);
         check(|s| s.kafka.topic.clear(), &["kafka.topic"]);
+        check(|s| s.schema.version = 0, &["schema.version is 0"]);
+        check(|s| s.schema.version = 3, &["schema.version is 3"]);
         check(|s| s.gateway.source.clear(), &["gateway.source"]);
         check(|s| s.gateway.tls.cert = "cert.pem".to_owned(), &["gateway.tls.key"]);
         check(|s| s.gateway.tls.key = "key.pem".to_owned(), &["gateway.tls.cert"]);

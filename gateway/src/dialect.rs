@@ -13,6 +13,7 @@ mod segment;
 mod text;
 mod told;
 
+use event::limits;
 use sonic_rs::JsonType;
 
 pub(crate) use self::{nesting::too_deep, raw::Raw, text::Text, told::events as told_events};
@@ -92,6 +93,8 @@ pub(crate) enum Field {
     CampaignTerm,
     CampaignContent,
     Library,
+    /// Only what may be one, see [`Draft::keep_timezone`].
+    Timezone,
     /// When the sender sent it, by the same clock as its time.
     SentAt,
     /// The screen in two parts.
@@ -151,6 +154,15 @@ impl<'a> Draft<'a> {
 
     fn keep(&mut self, place: Place, key: Text<'a>, value: Raw<'a>) {
         self.extras.push(Extra { place, key, value });
+    }
+
+    /// Keeps a time zone, which the first version of the schema had no field for: it stays where readers and promoted
+    /// columns have always found it, and a gateway that writes that version loses nothing. A name is the field's text,
+    /// too.
+    fn keep_timezone(&mut self, place: Place, key: Text<'a>, value: Raw<'a>) {
+        let is_name = |text: &Text<'_>| (1..=limits::SHORT_BYTES_MAX).contains(&text.len());
+        self.set(Field::Timezone, value.string().filter(is_name));
+        self.keep(place, key, value);
     }
 
     /// Sets the field to what the value says; a value that says nothing fit for a field is kept.

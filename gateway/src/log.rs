@@ -124,8 +124,9 @@ impl Log {
         Ok(Log { kind, routes, dead_letters: None })
     }
 
-    /// The same, with records framed with the schema id that a registry gave.
-    pub fn with_schema_id(mut self, schema_id: u32) -> Log {
+    /// The same, with records of a version of the schema, framed with the id that it has.
+    pub fn with_schema(mut self, version: event::Version, schema_id: u32) -> Log {
+        self.routes.version = version;
         self.routes.schema_id = schema_id;
         self
     }

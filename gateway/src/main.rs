@@ -49,7 +49,7 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
         log.with_dead_letters(&asked.kafka, &asked.dead_letters, &counted)
     });
     let log = log.await.expect("connecting does not panic").map_err(failure)?;
-    let log = log.with_schema_id(schema_id(&settings, &metrics).await?);
+    let log = log.with_schema(settings.schema.version(), schema_id(&settings, &metrics).await?);
     let health = Health::default();
     announce("gateway", settings.gateway.scheme(), &listener);
     announce("admin", "http", &admin_listener);
@@ -68,8 +68,12 @@ async fn serve(args: args::Args, settings: Settings) -> Result<(), Failure> {
 
 /// The id that records carry: the registry's, or without one the built-in id.
 async fn schema_id(settings: &Settings, metrics: &Metrics) -> Result<u32, Failure> {
-    let Some(registry) = &settings.schema.registry else { return Ok(event::SCHEMA_ID) };
-    let learned = registry::writer_id(registry, &settings.kafka.topic, event::SCHEMA_V1).await;
+    let version = settings.schema.version();
+    let Some(registry) = &settings.schema.registry else {
+        metrics.schema_learned(version.schema_id(), false);
+        return Ok(version.schema_id());
+    };
+    let learned = registry::writer_id(registry, &settings.kafka.topic, version.schema()).await;
     let Learned { id, from_cache } = learned.map_err(Failure::environment)?;
     if let Some(error) = &from_cache {
         tracing::warn!(%error, id, "the schema registry was not heard, going on with the id learned before");

@@ -198,7 +198,7 @@ impl Metrics {
         registry.register("log_queue_records", help, metrics.log_queue_records.clone());
         let help = "Client addresses whose events are counted against their limit";
         registry.register("limited_addresses", help, metrics.limited_addresses.clone());
-        metrics.schema_id.set(event::SCHEMA_ID.into());
+        metrics.schema_id.set(event::Version::NEWEST.schema_id().into());
         registry.register("schema_id", "Schema id that records carry", metrics.schema_id.clone());
         let help = "1 if the schema registry did not answer at boot and the id is what it said earlier";
         registry.register("schema_id_from_cache", help, metrics.schema_id_from_cache.clone());

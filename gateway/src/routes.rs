@@ -1,15 +1,19 @@
-//! Which topic an event goes to, and under which schema id.
+//! Which topic an event goes to, and with which schema.
 //!
-//! Responsible for the schema id that the log's records carry, and for `[[routes]]`: the first route whose `source` and `type` both fit names the topic, and an event that no
-//! route fits goes to the main one. Promises that where no route is configured an event costs one comparison. Read once
-//! at boot, since a topic has to be there before the first event. What is given up: a user's events in two topics have no
-//! order between them.
+//! Responsible for the schema of the log's records and its id, and for `[[routes]]`: the first route whose `source` and
+//! `type` both fit names the topic, and an event that no route fits goes to the main one. Promises that where no route
+//! is configured an event costs one comparison. Read once at boot, since a topic has to be there before the first
+//! event. What is given up: a user's events in two topics have no order between them.
+
+use event::Version;
 
 use crate::config::RouteSettings;
 
-/// The topics of the log, the rules that choose among them, and the schema id.
+/// The topics of the log, the rules that choose among them, and the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routes {
+    /// Of the event's schema.
+    pub(crate) version: Version,
     /// In the frame of every record.
     pub(crate) schema_id: u32,
     /// The main topic first, then those of the routes, each once.
@@ -26,7 +30,12 @@ struct Rule {
 
 impl Routes {
     /// Everything goes to one topic.
-    pub(crate) const NONE: Routes = Routes { schema_id: event::SCHEMA_ID, topics: Vec::new(), rules: Vec::new() };
+    pub(crate) const NONE: Routes = Routes {
+        version: Version::NEWEST,
+        schema_id: Version::NEWEST.schema_id(),
+        topics: Vec::new(),
+        rules: Vec::new(),
+    };
 
     pub(crate) fn new(main_topic: &str, routes: &[RouteSettings]) -> Routes {
         let mut topics = vec![main_topic.to_owned()];
@@ -40,7 +49,7 @@ impl Routes {
             let topic = u16::try_from(topic).expect("the settings allow fewer routes");
             rules.push(Rule { source: route.source.clone(), kind: route.kind.clone(), topic });
         }
-        Routes { schema_id: event::SCHEMA_ID, topics, rules }
+        Routes { topics, rules, ..Routes::NONE }
     }
 
     /// The topics by number; 0 is the main one.

@@ -108,11 +108,13 @@ fn records(reader: &Value, writer: &Value) -> Result<(), String> {
     if last(&name(reader)) != last(&name(writer)) {
         return Err(format!("the record {} is another one than {}", name(writer), name(reader)));
     }
-    let fields = |record: &Value| record.get("fields").and_then(Value::as_array).cloned().unwrap_or_default();
-    let written = fields(writer);
-    for field in fields(reader) {
+    let array = |of: &Value, key: &str| of.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let written = array(writer, "fields");
+    for field in array(reader, "fields") {
         let field_name = name(&field);
-        match written.iter().find(|other| name(other) == field_name) {
+        let aliases = array(&field, "aliases");
+        let is_called = |other: &&Value| name(other) == field_name || aliases.contains(&other["name"]);
+        match written.iter().find(is_called) {
             Some(other) => {
                 resolves(&field["type"], &other["type"]).map_err(|why| format!("field {field_name}: {why}"))?
             }
@@ -169,6 +171,8 @@ mod tests {
         check(&record(r#"{"name":"a","type":["null","string"],"default":null}"#), &old, None);
         check(&record(r#"{"name":"a","type":"string"},{"name":"b","type":"long","default":0}"#), &old, None);
         check(&record(""), &old, None);
+        check(&record(r#"{"name":"b","aliases":["a"],"type":"string"}"#), &old, None);
+        check(&record(r#"{"name":"b","aliases":["a"],"type":"long"}"#), &old, Some("field b: string cannot be read"));
         check(&record(r#"{"name":"a","type":"string"},{"name":"b","type":"long"}"#), &old, Some("field b"));
         check(&record(r#"{"name":"a","type":"long"}"#), &old, Some("field a: string cannot be read as long"));
         check(

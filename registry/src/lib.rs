@@ -1,8 +1,8 @@
 //! Schema ids from a registry with Confluent's API
 //! (<https://docs.confluent.io/platform/current/schema-registry/develop/api.html>), which Apicurio and others have too.
 //!
-//! Responsible for two questions: under which id may the gateway write, and is the id of a record one that the sink can
-//! read. Promises that a registry which is down stops nothing that was learned before: ids never change their meaning, so
+//! Responsible for two questions: under which id may the gateway write, and what does the id of a record stand for.
+//! Promises that a registry which is down stops nothing that was learned before: ids never change their meaning, so
 //! what was learned is kept in a file. Knows no event: the schema is the caller's text.
 
 /// What two schemas have to do with each other.
@@ -11,7 +11,7 @@ mod avro;
 mod cache;
 /// The calls.
 mod client;
-/// Which ids can be read.
+/// What ids stand for.
 mod reader;
 /// Where the registry is and how it is used.
 mod settings;

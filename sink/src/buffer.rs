@@ -4,9 +4,10 @@
 //! cut is shared by both files. Promises: the records it takes are exactly those from its start offset on, in log order,
 //! each once (what a seek brings again is skipped).
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use crate::{
+    budget::Held,
     roll::{CutReason, Extent, RollPolicy},
     source::chunk::{Chunk, Record, memory_bytes},
 };
@@ -45,12 +46,45 @@ pub struct Place {
 pub struct Buffer {
     parts: Vec<Part>,
     extent: Extent,
+    /// Records that others wrote, in our form. Hardly ever there.
+    resolved: Option<Arc<Resolved>>,
+}
+
+/// Records of other schemas in our form, each under the place of the one that it stands for.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    chunk: Chunk,
+    positions: HashMap<Place, u32>,
+    held: Option<Held>,
+}
+
+impl Resolved {
+    /// None yet.
+    pub(crate) fn new(held: Option<Held>) -> Resolved {
+        Resolved { chunk: Chunk::new(0), positions: HashMap::new(), held }
+    }
+
+    pub(crate) fn push(&mut self, place: Place, record: Record<'_>) {
+        self.positions.insert(place, self.chunk.len());
+        self.chunk.push(record);
+        if let Some(held) = &mut self.held {
+            held.set(memory_bytes(self.chunk.log_bytes(), self.positions.len()));
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    fn record(&self, place: Place) -> Option<Record<'_>> {
+        self.positions.get(&place).map(|position| self.chunk.record(*position))
+    }
 }
 
 impl Buffer {
     /// An empty buffer for the file that starts where the chain ends.
     pub fn new(start: u64, running_max_us: i64) -> Buffer {
-        Buffer { parts: Vec::new(), extent: Extent::empty(start, running_max_us) }
+        Buffer { parts: Vec::new(), extent: Extent::empty(start, running_max_us), resolved: None }
     }
 
     /// Takes records up to the cut, if the policy finds one; then also returns what comes after it.
@@ -97,16 +131,28 @@ impl Buffer {
         self.extent.records == 0
     }
 
-    /// The record at a place.
+    /// The record at a place, in our form if another schema's has been brought into it.
     pub fn record(&self, place: Place) -> Record<'_> {
-        self.parts[place.part as usize].chunk.record(place.position)
+        self.resolved(place).unwrap_or_else(|| self.parts[place.part as usize].chunk.record(place.position))
     }
 
     /// All records in log order.
     pub fn iter(&self) -> impl Iterator<Item = (Place, Record<'_>)> {
-        (0..).zip(&self.parts).flat_map(|(part, records)| {
-            records.range.clone().map(move |position| (Place { part, position }, records.chunk.record(position)))
+        (0..).zip(&self.parts).flat_map(move |(part, records)| {
+            records.range.clone().map(move |position| {
+                let place = Place { part, position };
+                (place, self.resolved(place).unwrap_or_else(|| records.chunk.record(position)))
+            })
         })
+    }
+
+    /// From here on these records stand for those at their places.
+    pub(crate) fn set_resolved(&mut self, resolved: Resolved) {
+        self.resolved = (resolved.len() > 0).then(|| Arc::new(resolved));
+    }
+
+    fn resolved(&self, place: Place) -> Option<Record<'_>> {
+        self.resolved.as_ref().and_then(|resolved| resolved.record(place))
     }
 }
 

@@ -49,6 +49,7 @@ impl Config {
         let mut config: Config = common.settings(flags)?;
         config.sink.columns = std::mem::take(&mut config.columns);
         config.sink.duplicates = std::mem::take(&mut config.duplicates);
+        config.sink.schema_version = config.schema.version;
         config.sink.registry = config.schema.registry.take();
         config.sink.check().map_err(Failure::config)?;
         config.sink.registry.as_ref().map_or(Ok(()), registry::Settings::check).map_err(Failure::config)?;

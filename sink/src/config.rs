@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
+use event::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{roll::RollPolicy, schema::NAMES};
@@ -45,6 +46,9 @@ pub struct Settings {
     /// The section `[duplicates]`, which stands beside `[sink]`.
     #[serde(skip)]
     pub duplicates: DuplicatesSettings,
+    /// `version` in the section `[schema]`, which stands beside `[sink]`.
+    #[serde(skip)]
+    pub schema_version: u32,
     /// The section `[schema.registry]`, which stands beside `[sink]`.
     #[serde(skip)]
     pub registry: Option<registry::Settings>,
@@ -69,11 +73,20 @@ impl Default for DuplicatesSettings {
 }
 
 /// Section `[schema]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SchemaSettings {
+    /// Newest version of the event's schema that is read and has columns; an older one for files like those of an older
+    /// sink.
+    pub version: u32,
     /// Who says what a schema id means; without one only the built-in id is known.
     pub registry: Option<registry::Settings>,
+}
+
+impl Default for SchemaSettings {
+    fn default() -> SchemaSettings {
+        SchemaSettings { version: Version::NEWEST.number(), registry: None }
+    }
 }
 
 /// A section `[[columns]]`: one property in a typed column of its own.
@@ -124,6 +137,7 @@ impl Default for Settings {
             accept_gap: false,
             columns: Vec::new(),
             duplicates: DuplicatesSettings::default(),
+            schema_version: Version::NEWEST.number(),
             registry: None,
         }
     }
@@ -223,9 +237,19 @@ impl Settings {
             (self.checkpoint_files > 0, "sink.checkpoint_files", "must be larger than 0"),
             (!self.request_timeout.is_zero(), "sink.request_timeout", "must be longer than 0"),
             (!self.resume_timeout.is_zero(), "sink.resume_timeout", "must be longer than 0"),
+            (
+                Version::of_number(self.schema_version).is_some(),
+                "schema.version",
+                "must be a version of the event's schema that exists: 1 or 2",
+            ),
         ];
         first_broken(&rules)?;
         check_columns(&self.columns)
+    }
+
+    /// The newest version that is read, once the settings are checked.
+    pub(crate) fn version(&self) -> Version {
+        Version::of_number(self.schema_version).expect("the settings are checked")
     }
 
     pub(crate) fn roll_policy(&self) -> RollPolicy {
@@ -368,6 +392,8 @@ mod tests {
         check(|settings| settings.lake.clear(), Some("sink.lake"));
         check(|settings| settings.topic = "a/b".to_owned(), Some("sink.topic"));
         check(|settings| settings.roll_interval = Duration::ZERO, Some("sink.roll_interval"));
+        check(|settings| settings.schema_version = 1, None);
+        check(|settings| settings.schema_version = 3, Some("schema.version"));
         check(|settings| settings.memory_bytes_max = 4 * settings.roll_bytes_max, None);
         check(|settings| settings.memory_bytes_max = 4 * settings.roll_bytes_max - 1, Some("sink.memory_bytes_max"));
         check(

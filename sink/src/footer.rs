@@ -5,6 +5,7 @@
 //! is an error with the reason, never "no file".
 
 use bytes::Bytes;
+use event::Version;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaData, ParquetMetaDataReader};
 
@@ -41,7 +42,7 @@ pub struct Footer {
     pub cut_reason: String,
     /// The limits and promoted columns that were in force.
     pub policy_hash: u64,
-    /// Newest event schema that the writer knew.
+    /// Number of the newest version of the event's schema that the writer knew: what later ones add is not in its rows.
     pub schema_id: u32,
     /// Of all rows in their order, and of how the promoted columns are made; see `row_hash`.
     pub row_hash: u64,
@@ -137,6 +138,11 @@ impl Footer {
             )));
         }
         Ok(footer)
+    }
+
+    /// The version of the event's schema that its rows and columns are of, as far as this program knows.
+    pub(crate) fn version(&self) -> Version {
+        Version::of_number(self.schema_id).unwrap_or(Version::NEWEST)
     }
 
     /// Do both files cover the same records of the same log and hold the same rows?

@@ -54,7 +54,7 @@ pub mod roll;
 pub mod row_hash;
 /// The columns of a data file.
 pub mod schema;
-/// Which schema ids can be read.
+/// What schema ids stand for.
 pub mod schema_ids;
 #[cfg(test)]
 mod simulation;
@@ -162,7 +162,7 @@ async fn writer_parts(
     lake: Condition,
     budget: &Budget,
 ) -> Result<WriterParts, Failure> {
-    let schema_ids = schema_ids(settings, &metrics).await?;
+    let schema_ids = schema_ids(settings, &metrics, budget).await?;
     let committer = Committer {
         store,
         metrics: Arc::clone(&metrics),
@@ -189,20 +189,18 @@ async fn writer_parts(
         sealers: Arc::new(Semaphore::new(SEALERS)),
         budget: budget.clone(),
         checkpoint_files: settings.checkpoint_files,
-        promotion: Arc::new(Promotion::new(&settings.columns)),
+        promotion: Arc::new(Promotion::new(settings.version(), &settings.columns)),
         schema_ids,
     })
 }
 
 /// Which schema ids can be read, by the settings.
-async fn schema_ids(settings: &Settings, metrics: &Arc<Metrics>) -> Result<SchemaIds, Failure> {
-    Ok(match &settings.registry {
-        Some(registry) => {
-            let reader = registry::Reader::start(registry, &settings.topic, event::SCHEMA_V1);
-            SchemaIds::learned(reader.await.map_err(Failure::environment)?, Arc::clone(metrics))
-        }
-        None => SchemaIds::built_in(),
-    })
+async fn schema_ids(settings: &Settings, metrics: &Arc<Metrics>, budget: &Budget) -> Result<SchemaIds, Failure> {
+    let version = settings.version();
+    let Some(registry) = &settings.registry else { return Ok(SchemaIds::built_in(version)) };
+    let reader = registry::Reader::start(registry, &settings.topic, &SchemaIds::schemas(version)).await;
+    let reader = reader.map_err(Failure::environment)?;
+    Ok(SchemaIds::learned(version, reader, Arc::clone(metrics), budget.clone()))
 }
 
 /// What makes files where no sink runs: nobody looks at its metrics and its readiness.

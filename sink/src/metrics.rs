@@ -60,8 +60,16 @@ impl Rebalance {
         [(Rebalance::Assigned, "assigned"), (Rebalance::Revoked, "revoked"), (Rebalance::Lost, "lost")];
 }
 
-const SCHEMA_ANSWERS: [(Answer, &str); 3] =
-    [(Answer::Ours, "ours"), (Answer::Foreign, "foreign"), (Answer::None, "unanswered")];
+const SCHEMA_ANSWERS: [&str; 4] = ["ours", "other", "missing", "unanswered"];
+
+fn schema_answer(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Ours(_) => SCHEMA_ANSWERS[0],
+        Answer::Other(_) => SCHEMA_ANSWERS[1],
+        Answer::Missing => SCHEMA_ANSWERS[2],
+        Answer::None => SCHEMA_ANSWERS[3],
+    }
+}
 
 /// One label called `outcome`, `kind` or `reason`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -98,6 +106,7 @@ pub struct Metrics {
     /// Of each promoted column, in their order.
     mismatches: OnceLock<Vec<Counter>>,
     schema_lookups: Family<Reason, Counter>,
+    resolved: Counter,
     rolls: Family<Reason, Counter>,
     commits: Family<Reason, Counter>,
     store_errors: Family<Reason, Counter>,
@@ -129,7 +138,8 @@ impl Metrics {
             dead_letters: zeroed(DeadReason::LABELS.into_iter().chain(event::DecodeError::LABELS)),
             column_mismatches: Family::default(),
             mismatches: OnceLock::new(),
-            schema_lookups: zeroed(SCHEMA_ANSWERS.into_iter().map(|(_, label)| label)),
+            schema_lookups: zeroed(SCHEMA_ANSWERS.into_iter()),
+            resolved: Counter::default(),
             rolls: zeroed(CutReason::ALL.into_iter().map(CutReason::label)),
             commits: zeroed(CommitOutcome::ALL.into_iter().map(|(_, label)| label)),
             store_errors: zeroed(StoreErrorKind::ALL.into_iter().map(|(_, label)| label)),
@@ -157,6 +167,7 @@ impl Metrics {
         registry.register("sink_column_mismatches", help, m.column_mismatches.clone());
         let help = "Times that a file waited for the meaning of a schema id, by the answer";
         registry.register("sink_schema_lookups", help, m.schema_lookups.clone());
+        registry.register("sink_resolved", "Records of other schemas that were read as ours", m.resolved.clone());
         registry.register("sink_rolls", "Files closed, by reason of the cut", m.rolls.clone());
         registry.register("sink_commits", "Files brought into the lake, by outcome", m.commits.clone());
         registry.register("sink_store_errors", "Creates and looks that failed, by kind", m.store_errors.clone());
@@ -247,8 +258,12 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn schema_asked(&self, answer: Answer) {
-        self.schema_lookups.get_or_create(&Reason { reason: label(&SCHEMA_ANSWERS, answer) }).inc();
+    pub(crate) fn schema_asked(&self, answer: &Answer) {
+        self.schema_lookups.get_or_create(&Reason { reason: schema_answer(answer) }).inc();
+    }
+
+    pub(crate) fn resolved(&self, records: usize) {
+        self.resolved.inc_by(records as u64);
     }
 
     pub(crate) fn commit(&self, outcome: CommitOutcome) {

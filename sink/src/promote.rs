@@ -13,18 +13,20 @@ use arrow::{
     array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
+use event::Version;
 use sonic_rs::{JsonValueTrait, LazyValue};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use self::find::Tree;
 use crate::{
     config::{ColumnSettings, ColumnType},
-    schema::SCHEMA,
+    schema::{SCHEMA, columns as fixed_columns},
 };
 
 /// The columns that properties are promoted to.
 #[derive(Debug)]
 pub struct Promotion {
+    version: Version,
     kinds: Vec<ColumnType>,
     tree: Tree,
     schema: SchemaRef,
@@ -34,18 +36,19 @@ pub struct Promotion {
 impl Promotion {
     /// No column is promoted.
     pub fn none() -> Promotion {
-        Promotion::new(&[])
+        Promotion::new(Version::NEWEST, &[])
     }
 
-    /// The columns of checked settings, in their order.
-    pub fn new(columns: &[ColumnSettings]) -> Promotion {
+    /// Behind the fixed columns of a version, the columns of checked settings, in their order.
+    pub fn new(version: Version, columns: &[ColumnSettings]) -> Promotion {
         let fields = columns.iter().map(|column| Arc::new(Field::new(&column.name, data_type(column.kind), true)));
-        let schema = match columns {
-            [] => Arc::clone(&SCHEMA),
-            _ => Arc::new(Schema::new(SCHEMA.fields().iter().cloned().chain(fields).collect::<Vec<_>>())),
+        let schema = match (version, columns) {
+            (Version::NEWEST, []) => Arc::clone(&SCHEMA),
+            _ => Arc::new(Schema::new(fixed_columns(version).iter().cloned().chain(fields).collect::<Vec<_>>())),
         };
         let text = |column: &ColumnSettings| format!("{}={}:{}", column.name, column.from, column.kind.label());
         Promotion {
+            version,
             kinds: columns.iter().map(|column| column.kind).collect(),
             tree: Tree::new(columns.iter().map(|column| column.path())),
             schema,
@@ -53,8 +56,9 @@ impl Promotion {
         }
     }
 
-    /// The columns that a footer speaks of, see [`Promotion::text`]; `None` if it is no such text.
-    pub(crate) fn from_text(text: &str) -> Option<Promotion> {
+    /// The columns that a footer speaks of, see [`Promotion::text`], behind those of a version; `None` if it is no such
+    /// text.
+    pub(crate) fn from_text(version: Version, text: &str) -> Option<Promotion> {
         let column = |text: &str| {
             let (name, text) = text.split_once('=')?;
             let (from, kind) = text.rsplit_once(':')?;
@@ -62,7 +66,12 @@ impl Promotion {
             Some(ColumnSettings { name: name.to_owned(), from: from.to_owned(), kind })
         };
         let columns: Option<Vec<_>> = text.split(';').filter(|text| !text.is_empty()).map(column).collect();
-        Some(Promotion::new(&columns?))
+        Some(Promotion::new(version, &columns?))
+    }
+
+    /// Newest version of the event that has columns.
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     /// All columns of a data file: the fixed ones, then these.
@@ -142,6 +151,10 @@ impl<'p> Promoted<'p> {
 
     pub(crate) fn schema(&self) -> &SchemaRef {
         self.promotion.schema()
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.promotion.version()
     }
 }
 

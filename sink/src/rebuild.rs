@@ -280,7 +280,7 @@ impl Rebuild<'_> {
         if let Some((_, writer)) = self.writer.as_ref().filter(|(text, _)| text == columns) {
             return Arc::clone(writer);
         }
-        let promotion = Promotion::from_text(columns).unwrap_or_else(Promotion::none);
+        let promotion = Promotion::from_text(self.settings.version(), columns).unwrap_or_else(Promotion::none);
         let parts = WriterParts { promotion: Arc::new(promotion), ..self.parts.clone() };
         let policy_hash = self.settings.roll_policy().hash();
         let writer = Arc::new(parts.writer(self.chain.partition, self.log_id.as_str().into(), policy_hash, 0));

@@ -5,7 +5,7 @@
 //! again from a file's columns and from the log; a field that newer schemas append changes nothing where it is null.
 //! The hash of a set does not depend on how the rows are spread over files, nor on their order.
 
-use event::Event;
+use event::{Event, Version};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Up to 240 bytes XXH3 has a form without set-up cost; events are hardly longer.
@@ -20,10 +20,10 @@ pub struct RowHasher {
 }
 
 impl RowHasher {
-    /// The row of a record: its value, and the event that was decoded from it.
-    pub fn record(&mut self, offset: u64, event: &Event<'_>, value: &[u8]) -> u64 {
+    /// The row of a record: its value, and the event of a version that was decoded from it.
+    pub fn record(&mut self, offset: u64, version: Version, event: &Event<'_>, value: &[u8]) -> u64 {
         // Avro lets a number be longer than it must be; apart from that an event has one form, which is then at hand.
-        if event::encoded_len(event) == value.len() { hash(offset, value) } else { self.event(offset, event) }
+        if event::encoded_len(version, event) == value.len() { hash(offset, value) } else { self.event(offset, event) }
     }
 
     /// The row of an event.
@@ -63,7 +63,7 @@ mod tests {
 
     fn value(event: &Event<'_>) -> Vec<u8> {
         let mut value = Vec::new();
-        event::encode_framed(77, event, &mut value);
+        event::encode_framed(Version::V1, 77, event, &mut value);
         value
     }
 
@@ -98,16 +98,26 @@ mod tests {
         let mut hasher = RowHasher::default();
         let expected = hasher.event(9, &event);
         let written = value(&event);
-        assert_eq!(hasher.record(9, &event, &written), expected, "the schema id is no part of the row");
+        assert_eq!(hasher.record(9, Version::V1, &event, &written), expected, "the schema id is no part of the row");
         // The length of the event id, 2, in two bytes instead of one.
         let longer = [&written[..5], &[written[5] | 0x80, 0], &written[6..]].concat();
-        assert_eq!(event::decode_framed(&longer, |_| true), Ok(event));
-        assert_eq!(hasher.record(9, &event, &longer), expected);
+        assert_eq!(event::decode_again(&longer), Ok((Version::V1, event)));
+        assert_eq!(hasher.record(9, Version::V1, &event, &longer), expected);
     }
 
     #[test]
     fn a_field_that_a_newer_schema_appends_changes_nothing_where_it_is_null() {
-        let written = value(&event("e1"));
+        let (event, written) = (event("e1"), value(&event("e1")));
+        let mut newer = Vec::new();
+        event::encode(&event, &mut newer);
+        let mut hasher = RowHasher::default();
+        let expected = hasher.record(9, Version::V1, &event, &written);
+        assert_eq!(hasher.record(9, Version::V2, &event, &newer), expected);
+        assert_eq!(hasher.event(9, &event), expected);
+        // As long as the newer form, but not because of it.
+        let longer = [&written[..5], &[written[5] | 0x80, 0], &written[6..]].concat();
+        assert_eq!(longer.len(), newer.len());
+        assert_eq!(hasher.record(9, Version::V1, &event, &longer), expected);
         assert_eq!(hash(9, &written), hash(9, &[&written[..], &[0]].concat()));
         assert_ne!(hash(9, &written), hash(9, &[&written[..], &[2, 2, b'x']].concat()));
     }

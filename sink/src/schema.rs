@@ -10,11 +10,11 @@ use arrow::{
     array::{Array, ArrayRef, Int32Array, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
-use event::Event;
+use event::{Event, Version};
 
 use crate::promote::{Promoted, Promotion};
 
-/// Columns of every data file, in order; promoted ones follow.
+/// Columns of every data file of the newest version, in order; promoted ones follow.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let field = |name: &str| match name {
@@ -27,8 +27,16 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(NAMES.iter().map(|name| field(name)).collect::<Vec<_>>()))
 });
 
+/// The columns of a version's files: later versions add theirs at the end.
+pub(crate) fn columns(version: Version) -> &'static [Arc<Field>] {
+    match version {
+        Version::V1 => &SCHEMA.fields()[..NAMES.len() - 1],
+        Version::V2 => SCHEMA.fields(),
+    }
+}
+
 /// Names of the columns, in order.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "event_id",
     "type",
     "name",
@@ -59,6 +67,7 @@ pub const NAMES: [&str; 30] = [
     "properties",
     "_partition",
     "_offset",
+    "timezone",
 ];
 
 /// Declares the builders of the text columns that are a field of the event, and appends and finishes them in order.
@@ -95,6 +104,7 @@ pub struct Columns<'p> {
     received_at: TimestampMicrosecondBuilder,
     content: Content,
     offset: Int64Builder,
+    timezone: Text,
     promoted: Promoted<'p>,
     rows: usize,
 }
@@ -111,6 +121,7 @@ impl<'p> Columns<'p> {
             received_at: TimestampMicrosecondBuilder::new(),
             content: Content::default(),
             offset: Int64Builder::new(),
+            timezone: Text::default(),
             promoted: Promoted::new(promotion),
             rows: 0,
         }
@@ -125,6 +136,7 @@ impl<'p> Columns<'p> {
         self.received_at.append_value(event.received_at);
         self.content.append(event);
         self.offset.append_value(i64::try_from(offset).expect("Kafka and the journal count offsets in 63 bits"));
+        self.timezone.append(event.timezone);
         self.promoted.append(event.properties);
         self.rows += 1;
     }
@@ -145,6 +157,8 @@ impl<'p> Columns<'p> {
         self.content.finish(&mut arrays);
         arrays.push(Arc::new(Int32Array::from_value(self.partition, self.rows)));
         arrays.push(Arc::new(self.offset.finish()));
+        let timezone = self.timezone.finish();
+        arrays.extend((self.promoted.version() >= Version::V2).then_some(timezone));
         self.promoted.finish(&mut arrays);
         self.rows = 0;
         RecordBatch::try_new(Arc::clone(self.promoted.schema()), arrays)
@@ -190,6 +204,7 @@ mod tests {
             event_time: 5,
             received_at: 6,
             properties: Some("{}"),
+            timezone: Some("Europe/Berlin"),
             ..Event::default()
         };
         let promotion = Promotion::none();
@@ -210,10 +225,15 @@ mod tests {
             ("user_key", Some("a1")),
             ("url", None),
             ("properties", Some("{}")),
+            ("timezone", Some("Europe/Berlin")),
         ];
         for (name, value) in expected {
             assert_eq!(text(name).as_deref(), value, "{name}");
         }
+        let older = Promotion::new(Version::V1, &[]);
+        let mut columns = Columns::new(3, &older);
+        columns.append(&event, 42);
+        assert_eq!(columns.finish(), batch.project(&(0..30).collect::<Vec<_>>()).expect("it has more columns"));
         assert_eq!(batch.column(28).as_primitive::<arrow::datatypes::Int32Type>().value(0), 3);
         assert_eq!(batch.column(29).as_primitive::<arrow::datatypes::Int64Type>().value(0), 42);
     }

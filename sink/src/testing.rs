@@ -168,7 +168,7 @@ fn conduct_as(
         budget: budget.clone(),
         checkpoint_files: 3,
         promotion: Arc::new(Promotion::none()),
-        schema_ids: SchemaIds::built_in(),
+        schema_ids: SchemaIds::built_in(event::Version::NEWEST),
     };
     let (sender, chunks) = mpsc::channel(4);
     let (wishes, commands) = mpsc::channel(64);

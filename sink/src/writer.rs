@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock};
 
 use crate::{
     buffer::Buffer,
-    decode::decoded,
     failpoint::{self, Point},
     footer::Footer,
     promote::Promotion,
@@ -61,8 +60,8 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
         for row in batch {
             let record = buffer.record(row.place);
             let value = record.value.expect("a row has a value");
-            let event = decoded(value);
-            hash = chained(hash, hasher.record(record.offset, &event, value));
+            let (version, event) = event::decode_again(value).expect("it has been decoded before");
+            hash = chained(hash, hasher.record(record.offset, version, &event, value));
             columns.append(&event, record.offset);
         }
         writer.write(&columns.finish()).expect("writing to memory does not fail");

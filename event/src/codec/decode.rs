@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use super::{FRAME_BYTES, SCHEMA_ID};
+use super::{FRAME_BYTES, Version, rest::Rest};
 use crate::Event;
 
 /// Why a record's value is not an event.
@@ -62,15 +62,35 @@ impl DecodeError {
     }
 }
 
-/// Reads a record's value that is framed with the built-in id. The event borrows its texts from it.
+/// Reads a record's value that is framed with the built-in id of a version. The event borrows its texts from it.
 pub fn decode(value: &[u8]) -> Result<Event<'_>, DecodeError> {
-    decode_framed(value, |id| id == SCHEMA_ID)
+    decode_framed(value, Version::of_schema_id)
 }
 
-/// Reads a record's value whose frame has an id that stands for our schema, as `is_ours` knows.
-pub fn decode_framed(value: &[u8], is_ours: impl FnOnce(u32) -> bool) -> Result<Event<'_>, DecodeError> {
-    let mut rest = Rest(frame(value, is_ours)?);
-    let event = body(&mut rest)?;
+/// Reads a record's value whose frame has an id that stands for a version of our schema, as `version` knows.
+pub fn decode_framed(value: &[u8], version: impl FnOnce(u32) -> Option<Version>) -> Result<Event<'_>, DecodeError> {
+    let (id, avro) = frame(value)?;
+    let version = version(id).ok_or(DecodeError::UnknownSchema { id })?;
+    let mut rest = Rest(avro);
+    let event = body(&mut rest, |_| version)?;
+    whole(event, &rest)
+}
+
+/// Reads a record's value of any version, whatever its id: the form tells which one it is. So it may take what was cut
+/// off right before the last version's fields for an older one, and is for values that are known to be whole.
+pub fn decode_again(value: &[u8]) -> Result<(Version, Event<'_>), DecodeError> {
+    let mut rest = Rest(frame(value)?.1);
+    let mut version = Version::V1;
+    let event = body(&mut rest, |rest| {
+        // Whoever writes version 2 writes at least the branch of its field.
+        version = if rest.0.is_empty() { Version::V1 } else { Version::V2 };
+        version
+    })?;
+    whole(event, &rest).map(|event| (version, event))
+}
+
+/// An event that uses the value up to its last byte and has a user.
+pub(super) fn whole<'a>(event: Event<'a>, rest: &Rest<'a>) -> Result<Event<'a>, DecodeError> {
     match rest.0.len() {
         0 if event.user_key().is_none() => Err(DecodeError::NoUserKey),
         0 => Ok(event),
@@ -78,18 +98,15 @@ pub fn decode_framed(value: &[u8], is_ours: impl FnOnce(u32) -> bool) -> Result<
     }
 }
 
-/// The Avro body behind a frame whose schema is known.
-fn frame(value: &[u8], is_ours: impl FnOnce(u32) -> bool) -> Result<&[u8], DecodeError> {
+/// The schema id, and the Avro body behind it.
+fn frame(value: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
     let (frame, body) = value.split_first_chunk::<FRAME_BYTES>().ok_or(DecodeError::NotFramed)?;
     let [0, id @ ..] = *frame else { return Err(DecodeError::NotFramed) };
-    match u32::from_be_bytes(id) {
-        id if is_ours(id) => Ok(body),
-        id => Err(DecodeError::UnknownSchema { id }),
-    }
+    Ok((u32::from_be_bytes(id), body))
 }
 
 /// The fields: a struct's fields are evaluated as they are written, so the order here is the order on the wire.
-fn body<'a>(rest: &mut Rest<'a>) -> Result<Event<'a>, DecodeError> {
+fn body<'a>(rest: &mut Rest<'a>, version: impl FnOnce(&Rest<'a>) -> Version) -> Result<Event<'a>, DecodeError> {
     Ok(Event {
         event_id: rest.text()?,
         kind: rest.text()?,
@@ -118,42 +135,6 @@ fn body<'a>(rest: &mut Rest<'a>) -> Result<Event<'a>, DecodeError> {
         campaign_content: rest.optional()?,
         library: rest.optional()?,
         properties: rest.optional()?,
+        timezone: if version(rest) >= Version::V2 { rest.optional()? } else { None },
     })
-}
-
-/// What is still to be read.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn optional(&mut self) -> Result<Option<&'a str>, DecodeError> {
-        match self.long()? {
-            0 => Ok(None),
-            1 => self.text().map(Some),
-            _ => Err(DecodeError::InvalidAvro),
-        }
-    }
-
-    fn text(&mut self) -> Result<&'a str, DecodeError> {
-        let length = usize::try_from(self.long()?).map_err(|_| DecodeError::InvalidAvro)?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        simdutf8::basic::from_utf8(text).map_err(|_| DecodeError::InvalidUtf8)
-    }
-
-    fn long(&mut self) -> Result<i64, DecodeError> {
-        let mut zigzag = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first().ok_or(DecodeError::Truncated)?;
-            self.0 = rest;
-            // The tenth byte has room for one bit only.
-            if shift == 63 && *byte > 1 {
-                return Err(DecodeError::InvalidAvro);
-            }
-            zigzag |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed());
-            }
-        }
-        Err(DecodeError::InvalidAvro)
-    }
 }

@@ -3,16 +3,17 @@
 //! Responsible for the order and the form of the fields. Appends to the caller's buffer and allocates only when that
 //! has to grow, so a buffer used again costs nothing. Leaves limits to validation: any event can be encoded.
 
-use super::{FRAME_BYTES, SCHEMA_ID};
+use super::{FRAME_BYTES, Version};
 use crate::Event;
 
-/// Appends the event as a record's value, framed with the built-in id.
+/// Appends the event as a record's value of the newest version, framed with its built-in id.
 pub fn encode(event: &Event<'_>, out: &mut Vec<u8>) {
-    encode_framed(SCHEMA_ID, event, out);
+    encode_framed(Version::NEWEST, Version::NEWEST.schema_id(), event, out);
 }
 
-/// Appends the event as a record's value: a frame with the id that a registry gave the schema, then the Avro body.
-pub fn encode_framed(schema_id: u32, event: &Event<'_>, out: &mut Vec<u8>) {
+/// Appends the event as a record's value: a frame with the id that a registry gave the version's schema, then the Avro
+/// body. A field that the version does not have is left out.
+pub fn encode_framed(version: Version, schema_id: u32, event: &Event<'_>, out: &mut Vec<u8>) {
     const _: () = assert!(FRAME_BYTES == 1 + size_of::<u32>());
     out.push(0);
     out.extend_from_slice(&schema_id.to_be_bytes());
@@ -43,6 +44,9 @@ pub fn encode_framed(schema_id: u32, event: &Event<'_>, out: &mut Vec<u8>) {
     optional(event.campaign_content, out);
     optional(event.library, out);
     optional(event.properties, out);
+    if version >= Version::V2 {
+        optional(event.timezone, out);
+    }
 }
 
 /// A union of null and string: the branch's index, then the text.
@@ -72,9 +76,9 @@ fn long(value: i64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// Bytes that [`encode`] appends for an event.
+/// Bytes that [`encode_framed`] appends for an event.
 #[must_use]
-pub fn encoded_len(event: &Event<'_>) -> usize {
+pub fn encoded_len(version: Version, event: &Event<'_>) -> usize {
     let required = [event.event_id, event.kind, event.source].into_iter().map(text_len);
     let times = [event.event_time, event.received_at].into_iter().map(long_len);
     let optional = [
@@ -101,7 +105,8 @@ pub fn encoded_len(event: &Event<'_>) -> usize {
         event.library,
         event.properties,
     ];
-    let optional = optional.into_iter().map(|value| 1 + value.map_or(0, text_len));
+    let added = (version >= Version::V2).then_some(event.timezone);
+    let optional = optional.into_iter().chain(added).map(|value| 1 + value.map_or(0, text_len));
     FRAME_BYTES + required.chain(times).chain(optional).sum::<usize>()
 }
 

@@ -27,7 +27,7 @@ fn check(event: Event<'_>, expected: &[(&'static str, Rule)]) {
 type Set = for<'a> fn(Event<'a>, &'a str) -> Event<'a>;
 
 /// Every text field with its limit.
-const TEXTS: [(&str, usize, Set); 25] = [
+const TEXTS: [(&str, usize, Set); 26] = [
     ("event_id", EVENT_ID_BYTES_MAX, |event, text| Event { event_id: text, ..event }),
     ("type", TYPE_BYTES_MAX, |event, text| Event { kind: text, ..event }),
     ("source", SOURCE_BYTES_MAX, |event, text| Event { source: text, ..event }),
@@ -53,6 +53,7 @@ const TEXTS: [(&str, usize, Set); 25] = [
     ("campaign_content", LABEL_BYTES_MAX, |event, text| Event { campaign_content: Some(text), ..event }),
     ("library", LABEL_BYTES_MAX, |event, text| Event { library: Some(text), ..event }),
     ("properties", PROPERTIES_BYTES_MAX, |event, text| Event { properties: Some(text), ..event }),
+    ("timezone", SHORT_BYTES_MAX, |event, text| Event { timezone: Some(text), ..event }),
 ];
 
 #[test]

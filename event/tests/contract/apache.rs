@@ -3,14 +3,15 @@
 use std::sync::LazyLock;
 
 use apache_avro::{Schema, reader::datum::GenericDatumReader, types::Value, writer::datum::GenericDatumWriter};
-use event::{Event, SCHEMA_V1, decode, encode, encoded_len};
+use event::{Event, Version, decode, encode, encoded_len};
 use proptest::prelude::*;
 
 use crate::fields::{Field, any_values, fields};
 
-const FRAME: [u8; 5] = [0, 0, 0, 0, 1];
+const FRAME: [u8; 5] = [0, 0x7f, 0, 0, 2];
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse_str(SCHEMA_V1).expect("the schema file is Avro"));
+static SCHEMA: LazyLock<Schema> =
+    LazyLock::new(|| Schema::parse_str(Version::NEWEST.schema()).expect("the schema file is Avro"));
 
 fn record(event: &Event<'_>) -> Value {
     let value = |field| match field {
@@ -54,6 +55,6 @@ proptest! {
         let (kept, value) = out.split_at(before.len());
         prop_assert_eq!(kept, before);
         prop_assert_eq!(decode(value), Ok(event));
-        prop_assert_eq!(encoded_len(&event), value.len());
+        prop_assert_eq!(encoded_len(Version::NEWEST, &event), value.len());
     }
 }

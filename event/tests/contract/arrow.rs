@@ -8,14 +8,15 @@ use arrow_avro::{
     reader::{Decoder, ReaderBuilder},
     schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore},
 };
-use event::{SCHEMA_ID, SCHEMA_V1, encode};
+use event::{Version, encode};
 use proptest::{collection::vec, prelude::*};
 
 use crate::fields::{Field, any_values, fields};
 
 fn decoder() -> Decoder {
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
-    store.set(Fingerprint::Id(SCHEMA_ID), AvroSchema::new(SCHEMA_V1.to_owned())).expect("the schema file is Avro");
+    let (id, schema) = (Version::NEWEST.schema_id(), Version::NEWEST.schema());
+    store.set(Fingerprint::Id(id), AvroSchema::new(schema.to_owned())).expect("the schema file is Avro");
     ReaderBuilder::new().with_writer_schema_store(store).build_decoder().expect("the schema has Arrow types")
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Field<'a> {
 }
 
 /// All fields by wire name, in wire order.
-pub(crate) fn fields<'a>(event: &Event<'a>) -> [(&'static str, Field<'a>); 27] {
+pub(crate) fn fields<'a>(event: &Event<'a>) -> [(&'static str, Field<'a>); 28] {
     use Field::{Optional, Text, Time};
     [
         ("event_id", Text(event.event_id)),
@@ -41,6 +41,7 @@ pub(crate) fn fields<'a>(event: &Event<'a>) -> [(&'static str, Field<'a>); 27] {
         ("campaign_content", Optional(event.campaign_content)),
         ("library", Optional(event.library)),
         ("properties", Optional(event.properties)),
+        ("timezone", Optional(event.timezone)),
     ]
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Values {
 impl Values {
     pub(crate) fn event(&self) -> Event<'_> {
         let mut optional = self.optional.iter().map(Option::as_deref);
-        let mut next = || optional.next().expect("there are 22 optional fields");
+        let mut next = || optional.next().expect("there are 23 optional fields");
         Event {
             event_id: &self.required[0],
             kind: &self.required[1],
@@ -84,6 +85,7 @@ impl Values {
             campaign_content: next(),
             library: next(),
             properties: next(),
+            timezone: next(),
         }
     }
 }
@@ -93,7 +95,7 @@ pub(crate) fn any_values() -> impl Strategy<Value = Values> {
     let text = || prop_oneof![8 => "\\PC{0,12}", 4 => "[a-z]{0,70}", 2 => any::<String>(), 1 => "[a-zé]{8185,8200}"];
     let time = || prop_oneof![1_700_000_000_000_000..1_900_000_000_000_000_i64, any::<i64>()];
     let user_id = "[a-zé]{1,70}";
-    ([text(), text(), text()], user_id, vec(option::of(text()), 21), [time(), time()]).prop_map(
+    ([text(), text(), text()], user_id, vec(option::of(text()), 22), [time(), time()]).prop_map(
         |(required, user_id, mut optional, times)| {
             optional.insert(0, Some(user_id));
             Values { required, optional, times }

@@ -3,15 +3,30 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use event::{Event, decode, encode};
+use event::{Event, Resolver, Version, decode, decode_again, encode, encode_framed};
 
 use crate::fields::fields;
 
 /// The newest version: what `encode` writes today.
-const NEWEST: &str = "v1-";
+const NEWEST: &str = "v2-";
 
 fn golden() -> Vec<(&'static str, Event<'static>)> {
-    vec![("v1-minimal.bin", minimal()), ("v1-full.bin", full()), ("v1-unicode.bin", unicode()), ("v1-long.bin", long())]
+    let timezone = "x".repeat(64).leak();
+    vec![
+        ("v1-minimal.bin", minimal()),
+        ("v1-full.bin", full()),
+        ("v1-unicode.bin", unicode()),
+        ("v1-long.bin", long()),
+        ("v2-minimal.bin", minimal()),
+        ("v2-full.bin", Event { timezone: Some("Europe/Berlin"), ..full() }),
+        ("v2-unicode.bin", Event { timezone: Some("Amérique/Montréal"), ..unicode() }),
+        ("v2-long.bin", Event { timezone: Some(timezone), ..long() }),
+    ]
+}
+
+/// The version that wrote a golden file.
+fn version(name: &str) -> Version {
+    Version::of_number(name[1..2].parse().expect("names begin with v and the version")).expect("a version")
 }
 
 /// Only what is required, with the shortest texts and times.
@@ -49,6 +64,7 @@ fn full() -> Event<'static> {
         campaign_content: Some("header"),
         library: Some("footfall.js/1.0"),
         properties: Some(r#"{"price":12.5,"currency":"EUR","tags":["a","b"]}"#),
+        timezone: None,
     }
 }
 
@@ -101,11 +117,34 @@ fn every_golden_file_of_every_version_decodes_to_the_same_row() {
         let value = bytes(name);
         let event = decode(&value).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(fields(&event), fields(&expected), "{name}");
+        assert_eq!(decode_again(&value), Ok((version(name), event)), "{name}");
     }
 }
 
 #[test]
-fn the_newest_version_still_writes_its_golden_bytes() {
+fn every_version_still_writes_its_golden_bytes() {
+    for (name, event) in golden() {
+        let (version, mut value) = (version(name), Vec::new());
+        encode_framed(version, version.schema_id(), &event, &mut value);
+        assert!(value == bytes(name), "{name}: other bytes are written now");
+    }
+}
+
+/// By the rules of Avro alone, as a reader does that knows a version only from a registry: new ones read old ones, and
+/// old ones read new ones without what they do not know.
+#[test]
+fn every_version_reads_the_golden_files_of_every_version() {
+    for (name, event) in golden() {
+        for reader in Version::ALL {
+            let resolver = Resolver::new(version(name).schema(), reader).expect("BACKWARD and FORWARD compatible");
+            let expected = Event { timezone: event.timezone.filter(|_| reader >= Version::V2), ..event };
+            assert_eq!(resolver.decode(&bytes(name)), Ok(expected), "{name} as {reader:?}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_version_is_what_is_written() {
     for (name, event) in golden().into_iter().filter(|(name, _)| name.starts_with(NEWEST)) {
         let mut value = Vec::new();
         encode(&event, &mut value);
@@ -130,6 +169,8 @@ fn no_golden_record_is_readable_in_part() {
         for end in 0..value.len() {
             let label = decode(&value[..end]).expect_err(name).label();
             assert_eq!(label, if end < 5 { "not_framed" } else { "truncated" }, "{name} cut at {end}");
+            let resolver = Resolver::new(version(name).schema(), Version::NEWEST).expect("BACKWARD compatible");
+            assert_eq!(resolver.decode(&value[..end]).expect_err(name).label(), label, "{name} cut at {end}");
         }
         value.push(0);
         assert_eq!(decode(&value).expect_err(name).label(), "trailing_bytes", "{name}");

@@ -71,10 +71,10 @@ fn branches_that_do_not_exist_are_refused() {
 #[test]
 fn every_text_must_be_utf8() {
     let (marker, mut tried) = ("MARK", 0);
-    let all = [Some(marker); 22];
+    let all = [Some(marker); 23];
     let [user_id, anonymous_id, name, session_id, url, path, title, referrer, element, element_text, rest @ ..] = all;
     let [element_href, user_agent, ip, locale, screen, campaign_source, campaign_medium, rest @ ..] = rest;
-    let [campaign_name, campaign_term, campaign_content, library, properties] = rest;
+    let [campaign_name, campaign_term, campaign_content, library, properties, timezone] = rest;
     let (event_id, kind, source) = (marker, marker, marker);
     let event = Event {
         event_id,
@@ -104,6 +104,7 @@ fn every_text_must_be_utf8() {
         campaign_content,
         library,
         properties,
+        timezone,
     };
     let mut value = Vec::new();
     encode(&event, &mut value);
@@ -119,7 +120,7 @@ fn every_text_must_be_utf8() {
             }
         }
     }
-    assert_eq!(tried, 25);
+    assert_eq!(tried, 26);
 }
 
 #[test]

@@ -10,5 +10,7 @@ mod fields;
 mod golden;
 /// Bytes that nobody should have written.
 mod hostile;
-/// The schema file against the struct.
+/// Records of other schemas.
+mod resolve;
+/// The schema files against the struct.
 mod schema;

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use event::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, range};
@@ -48,12 +49,37 @@ pub struct RouteSettings {
     pub topic: String,
 }
 
-/// `[schema]`: what the schema id of a record means.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// `[schema]`: how events are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SchemaSettings {
+    /// Version of the event's schema; an older one while there are sinks that do not know the newest.
+    pub version: u32,
     /// `[schema.registry]`; without it records carry the built-in id.
     pub registry: Option<registry::Settings>,
+}
+
+impl Default for SchemaSettings {
+    fn default() -> SchemaSettings {
+        SchemaSettings { version: Version::NEWEST.number(), registry: None }
+    }
+}
+
+impl SchemaSettings {
+    /// The version, once the settings are checked.
+    pub fn version(&self) -> Version {
+        Version::of_number(self.version).expect("the settings are checked")
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        range(
+            "schema.version",
+            self.version.into(),
+            1..=Version::NEWEST.number().into(),
+            "write a version that exists",
+        )?;
+        self.registry.as_ref().map_or(Ok(()), |registry| Ok(registry.check()?))
+    }
 }
 
 /// `[dead_letters]`: refused events, kept with the reason.

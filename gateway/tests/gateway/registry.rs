@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use apicurio::Apicurio;
+use event::Version;
 use gateway::{Log, config::Settings};
 use rdkafka::Message;
 
@@ -47,7 +48,7 @@ fn records_carry_the_id_that_was_learned() {
     let cluster = mock("events", 1);
     let settings = Settings::default();
     let kafka = gateway::config::KafkaSettings { brokers: cluster.bootstrap_servers(), ..settings.kafka };
-    let log = Log::kafka(&kafka, &[]).unwrap().with_schema_id(ID);
+    let log = Log::kafka(&kafka, &[]).unwrap().with_schema(Version::V1, ID);
     let gateway = crate::harness::Gateway::start(log, |_| {});
     assert_eq!(gateway.post(event("u", 1)).status, 200);
     gateway.stop();
@@ -58,7 +59,7 @@ fn records_carry_the_id_that_was_learned() {
 fn ids(brokers: &str) -> Vec<u32> {
     read_topic(brokers, "events", 1, |record| {
         let value = record.payload().unwrap();
-        assert_eq!(event::decode_framed(value, |_| true).unwrap().user_id, Some("u"));
+        assert_eq!(event::decode_again(value).unwrap().1.user_id, Some("u"));
         assert_eq!(value[0], 0);
         u32::from_be_bytes(value[1..5].try_into().unwrap())
     })
@@ -91,7 +92,7 @@ fn registry_is_asked_at_boot_and_not_needed_again() {
     let mut first = Running::start(&brokers, &["--config", &config_file]);
     post(&first);
     let id = metric(&first, "footfall_gateway_schema_id");
-    assert_ne!(id, event::SCHEMA_ID);
+    assert_ne!(id, Version::NEWEST.schema_id());
     assert_eq!(metric(&first, "footfall_gateway_schema_id_from_cache"), 0);
     let other_folder = tempfile::tempdir().unwrap();
     let second = Running::start(&brokers, &["--config", &config(other_folder.path(), apicurio.url(), "")]);

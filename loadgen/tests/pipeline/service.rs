@@ -183,9 +183,16 @@ impl Drop for Service {
 }
 
 pub(crate) fn start_gateway(broker: &Broker, topic: &str, port: u16, folder: &Path) -> Service {
+    let mut gateway = stopped_gateway("gateway", broker, topic, port, folder);
+    gateway.restart();
+    gateway
+}
+
+/// One that has not been started yet.
+pub(crate) fn stopped_gateway(name: &str, broker: &Broker, topic: &str, port: u16, folder: &Path) -> Service {
     let listen = format!("127.0.0.1:{port}");
     let arguments = ["--brokers", broker.brokers(), "--topic", topic, "--listen", &listen];
-    Service::start("gateway", "footfall-gateway", &arguments.map(str::to_owned), folder)
+    Service::stopped(name, "footfall-gateway", &arguments.map(str::to_owned), folder)
 }
 
 pub(crate) fn start_sink(name: &str, broker: &Broker, topic: &str, lake: &Path, folder: &Path) -> Service {
@@ -211,9 +218,24 @@ fn command(binary: &Path, arguments: &[String], environment: &[(String, String)]
 
 /// `GET path` on a loopback port: status and body, or nothing while it does not answer.
 fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    exchanged(port, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+}
+
+/// Posts events until the gateway on a loopback port takes them.
+pub(crate) fn post(port: u16, events: &str) {
+    let head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close";
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{events}", events.len());
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while exchanged(port, &request).is_none_or(|(status, _)| status != 200) {
+        assert!(Instant::now() < deadline, "the gateway on port {port} does not take events for 90 s");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn exchanged(port: u16, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let answer = String::from_utf8_lossy(&answer);

@@ -28,6 +28,10 @@ pub(crate) fn settings(url: &str, folder: &TempDir) -> Settings {
     }
 }
 
+/// The version before.
+const OLDER: &str = r#"{"type":"record","name":"Event","namespace":"footfall","fields":[
+    {"name":"event_id","type":"string"}]}"#;
+
 /// As a registry would wrap it.
 fn wrapped(schema: &str) -> String {
     serde_json::json!({"schema": schema, "id": 3}).to_string()
@@ -51,9 +55,8 @@ async fn a_schema_is_looked_up_then_judged_then_registered() {
     fake.answer(&[(REGISTER, 200, r#"{"id":8}"#)]);
     assert_eq!(writer_id(&settings, "events", SCHEMA).await.unwrap().id, 8);
     assert_eq!(fake.asked(), [LOOKUP, LATEST, REGISTER, PROTECT]);
-    let older = SCHEMA.replace(r#",{"name":"title","type":["null","string"],"default":null}"#, "");
     let allowed = (ALLOWS, 200, r#"{"is_compatible":true}"#);
-    fake.answer(&[(LATEST, 200, &wrapped(&older)), allowed, (REGISTER, 200, r#"{"id":9}"#)]);
+    fake.answer(&[(LATEST, 200, &wrapped(OLDER)), allowed, (REGISTER, 200, r#"{"id":9}"#)]);
     let secret = Settings {
         user: Some("u".to_owned()),
         password: Some("p".to_owned()),
@@ -123,19 +126,24 @@ async fn an_id_is_asked_for_once_and_means_one_thing() {
         ("GET /schemas/ids/8", 200, &spaced),
         ("GET /schemas/ids/9", 200, r#"{"schema":"\"string\""}"#),
     ]);
-    let reader = Reader::start(&settings(&fake.url, &folder), "events", SCHEMA).await.unwrap();
-    assert!(reader.knows(7) && !reader.knows(8));
-    assert_eq!(fake.asked(), [LOOKUP]);
+    let reader = Reader::start(&settings(&fake.url, &folder), "events", &[OLDER, SCHEMA]).await.unwrap();
+    assert_eq!((reader.knows(7), reader.knows(8)), (Some(0), None));
+    assert_eq!(fake.asked(), [LOOKUP, LOOKUP]);
+    let other = Answer::Other(r#""string""#.into());
     for _ in 0..3 {
-        assert_eq!(reader.ask(8).await, Answer::Ours);
-        assert_eq!(reader.ask(9).await, Answer::Foreign);
+        assert_eq!(reader.ask(8).await, Answer::Ours(1));
+        assert_eq!(reader.ask(9).await, other);
+        assert_eq!(reader.ask(11).await, Answer::Missing, "asked once in these few moments");
     }
-    assert_eq!(reader.ask(11).await, Answer::Foreign, "there is no such id");
-    assert_eq!(reader.ask(11).await, Answer::None, "not asked again at once");
     assert_eq!(fake.asked(), ["GET /schemas/ids/8", "GET /schemas/ids/9", "GET /schemas/ids/11"]);
+    let url = fake.url.clone();
     drop(fake);
+    let again = Reader::start(&settings(&url, &folder), "events", &[OLDER, SCHEMA]).await.unwrap();
+    assert_eq!((again.knows(7), again.knows(8), again.ask(9).await), (Some(0), Some(1), other));
+    let newer = Reader::start(&settings(&url, &folder), "events", &[OLDER, SCHEMA, r#""string""#]).await.unwrap();
+    assert_eq!(newer.knows(9), Some(2), "an update may make a schema ours");
     // What was learned outlives the registry and this process.
-    let reader = Reader::start(&settings("http://127.0.0.1:9", &folder), "events", SCHEMA).await.unwrap();
+    let reader = Reader::start(&settings("http://127.0.0.1:9", &folder), "events", &[SCHEMA]).await.unwrap();
     assert!(reader.ids().is_empty(), "another registry means other things by its ids");
 }
 
@@ -143,7 +151,7 @@ async fn an_id_is_asked_for_once_and_means_one_thing() {
 async fn an_id_without_an_answer_is_worth_some_patience_once() {
     let folder = tempfile::tempdir().unwrap();
     let nobody = Settings { timeout: Duration::from_millis(200), ..settings("http://127.0.0.1:9", &folder) };
-    let reader = Reader::start(&nobody, "events", SCHEMA).await.unwrap();
+    let reader = Reader::start(&nobody, "events", &[SCHEMA]).await.unwrap();
     let start = tokio::time::Instant::now();
     assert_eq!(reader.ask(8).await, Answer::None);
     let first = start.elapsed();

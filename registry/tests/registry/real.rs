@@ -5,7 +5,7 @@ use registry::{Answer, Reader, Settings, writer_id};
 
 use crate::settings;
 
-const EVENT: &str = include_str!("../../../event/schema/event.v1.avsc");
+const EVENT: &str = include_str!("../../../event/schema/event.v2.avsc");
 
 #[tokio::test]
 #[ignore = "needs a schema registry (142 MB): cargo test --workspace -- --ignored registry"]
@@ -24,9 +24,11 @@ async fn registry_gives_one_id_and_is_not_needed_again() {
     let reader_folder = tempfile::tempdir().unwrap();
     let reader_settings = settings(apicurio.url(), &reader_folder);
     // Of another topic, so that it has to ask for the id.
-    let reader = Reader::start(&reader_settings, "clicks", EVENT).await.unwrap();
-    assert!(!reader.knows(id));
-    assert_eq!((reader.ask(id).await, reader.ask(foreign).await), (Answer::Ours, Answer::Foreign));
+    let reader = Reader::start(&reader_settings, "clicks", &[EVENT]).await.unwrap();
+    assert_eq!(reader.knows(id), None);
+    assert_eq!(reader.ask(id).await, Answer::Ours(0));
+    assert_eq!(reader.ask(foreign).await, Answer::Other(r#""string""#.into()));
+    assert_eq!(reader.ask(4_000_000).await, Answer::Missing);
 
     let taken = Settings { subject: Some("foreign".to_owned()), ..ours.clone() };
     let sentence = writer_id(&taken, "events", EVENT).await.expect_err("it holds a string").to_string();
@@ -39,8 +41,8 @@ async fn registry_gives_one_id_and_is_not_needed_again() {
     apicurio.kill();
     let learned = writer_id(&ours, "events", EVENT).await.unwrap();
     assert_eq!((learned.id, learned.from_cache.is_some()), (id, true));
-    assert!(reader.knows(id));
-    assert!(Reader::start(&reader_settings, "clicks", EVENT).await.unwrap().knows(id));
+    assert_eq!(reader.knows(id), Some(0));
+    assert!(Reader::start(&reader_settings, "clicks", &[EVENT]).await.unwrap().knows(id).is_some());
     let nobody = settings(apicurio.url(), &tempfile::tempdir().unwrap());
     assert!(writer_id(&nobody, "events", EVENT).await.is_err());
     apicurio.restart();

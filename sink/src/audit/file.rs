@@ -5,6 +5,7 @@
 
 use arrow::datatypes::Schema;
 use bytes::Bytes;
+use event::Version;
 use object_store::{Error, ObjectStoreExt, path::Path};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -15,6 +16,7 @@ use crate::{
     object_path::Chain,
     promote::{Promoted, Promotion},
     row_hash::{self, RowHasher, chained},
+    schema::columns,
     store::Store,
 };
 
@@ -120,7 +122,7 @@ impl Seen {
 
 /// Reads all rows.
 fn check_rows(file: Bytes, footer: &Footer, until: u64, seen: &mut Seen) {
-    let Some(promotion) = Promotion::from_text(&footer.columns) else {
+    let Some(promotion) = Promotion::from_text(footer.version(), &footer.columns) else {
         return seen.problem(Kind::Damaged, format!("its footer has footfall.columns = {:?}", footer.columns));
     };
     let mut walk = Walk {
@@ -172,7 +174,7 @@ impl Walk<'_> {
         let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| error.to_string())?;
         for batch in reader {
             let batch = batch.map_err(|error| error.to_string())?;
-            self.batch(&Rows::of(&batch)?);
+            self.batch(&Rows::of(&batch, self.footer.version())?);
         }
         Ok(())
     }
@@ -180,7 +182,7 @@ impl Walk<'_> {
     /// An older file may lack columns; none may have one that its writer did not know.
     fn check_columns(&mut self, schema: &Schema) {
         let known = self.promotion.schema();
-        let is_newer = self.footer.schema_id > event::SCHEMA_ID;
+        let is_newer = self.footer.schema_id > Version::NEWEST.number();
         for field in schema.fields() {
             let is_known = match known.field_with_name(field.name()) {
                 Ok(known) => known.is_nullable() == field.is_nullable(),
@@ -238,7 +240,7 @@ impl Walk<'_> {
     fn check_promoted(&mut self, rows: &Rows<'_>) {
         let mut expected = Vec::new();
         self.promoted.finish(&mut expected);
-        let fixed = crate::schema::NAMES.len();
+        let fixed = columns(self.promotion.version()).len();
         for (field, expected) in self.promotion.schema().fields()[fixed..].iter().zip(&expected) {
             if rows.column(field.name()) != Some(expected) {
                 let message = format!("its column {} does not hold what its properties hold", field.name());

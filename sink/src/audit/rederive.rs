@@ -82,8 +82,11 @@ impl Rederiver {
         }
         let mut buffer = Buffer::new(start_offset, before_us);
         tokio::task::block_in_place(|| self.fill(&mut buffer, chain.partition, log.start, next_offset))?;
-        let Some(promotion) = Promotion::from_text(&footer.columns) else { return Ok(None) };
-        let parts = WriterParts { promotion: Arc::new(promotion), ..self.parts.clone() };
+        let version = footer.version();
+        let Some(promotion) = Promotion::from_text(version, &footer.columns) else { return Ok(None) };
+        // As the file's writer read the log, which may have been an older one.
+        let schema_ids = self.parts.schema_ids.as_of(version);
+        let parts = WriterParts { promotion: Arc::new(promotion), schema_ids, ..self.parts.clone() };
         let writer = Arc::new(parts.writer(chain.partition, footer.log_id.as_str().into(), 0, 0));
         let derived = match writer.derived(buffer, footer.duplicates_since).await {
             Ok(derived) => derived,

@@ -13,7 +13,7 @@ use arrow::{
     compute::cast,
     datatypes::DataType,
 };
-use event::Event;
+use event::{Event, Version};
 
 /// The columns of a batch.
 #[derive(Debug)]
@@ -66,15 +66,19 @@ texts!(
     campaign_content = "campaign_content",
     library = "library",
     properties = "properties",
+    timezone = "timezone",
     user_key = "user_key"
 );
 
 impl<'b> Rows<'b> {
-    /// The columns of a batch; the error names the one that is missing or of another type.
-    pub(super) fn of(batch: &'b RecordBatch) -> Result<Rows<'b>, String> {
+    /// The columns of a batch of a file of a version; the error names the one that is missing or of another type.
+    pub(super) fn of(batch: &'b RecordBatch, version: Version) -> Result<Rows<'b>, String> {
+        let mut texts = Texts::of(batch)?;
+        // Before, a promoted column could have the name.
+        texts.timezone = texts.timezone.filter(|_| version >= Version::V2);
         Ok(Rows {
             batch,
-            texts: Texts::of(batch)?,
+            texts,
             event_time: number(batch, "event_time")?,
             received_at: number(batch, "received_at")?,
             partition: number(batch, "_partition")?,
@@ -129,6 +133,7 @@ impl<'b> Rows<'b> {
             campaign_content: value(&texts.campaign_content, row),
             library: value(&texts.library, row),
             properties: value(&texts.properties, row),
+            timezone: value(&texts.timezone, row),
         }
     }
 

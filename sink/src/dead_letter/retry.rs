@@ -5,6 +5,8 @@
 //! between the two sends it twice, and then the sink drops the second as a duplicate of the first. When it was received
 //! stands in its value, and stays.
 
+use std::sync::Arc;
+
 use operator::Failure;
 
 use super::{
@@ -13,6 +15,7 @@ use super::{
 };
 use crate::{
     Settings, Store,
+    budget::Budget,
     decode::{self, DeadReason},
     schema_ids::SchemaIds,
     source::{Append, SourceError},
@@ -84,12 +87,14 @@ impl Judge {
     /// # Errors
     /// When a registry is configured that neither answers nor has answered before.
     pub async fn new(settings: &Settings) -> Result<Judge, Failure> {
-        Ok(Judge(crate::schema_ids(settings, &crate::unseen_metrics()).await?))
+        let metrics = crate::unseen_metrics();
+        let budget = Budget::new(settings.memory_bytes_max, Arc::clone(&metrics));
+        Ok(Judge(crate::schema_ids(settings, &metrics, &budget).await?))
     }
 
     /// Why a letter would be a dead letter again; `None` if it would be a row. Blocks while an id is asked for.
     pub fn verdict(&self, letter: &Letter) -> Option<DeadReason> {
-        decode::decode(letter.key.as_deref(), letter.value.as_deref(), self.0.judge()).err()
+        decode::why_dead(letter.key.as_deref(), letter.value.as_deref(), &self.0)
     }
 }
 

@@ -198,7 +198,7 @@ impl Writer {
     /// Judge -> duplicates -> sort -> write.
     async fn sealed(
         self: &Arc<Self>,
-        buffer: Buffer,
+        mut buffer: Buffer,
         cut: CutReason,
         leaving: Leaving,
         journey: &mut Journey,
@@ -211,7 +211,7 @@ impl Writer {
         journey.end(Stage::Turn);
         let writer = Arc::clone(self);
         let sift = move || {
-            let (sifted, suspects) = writer.sift(&buffer, &ids);
+            let (sifted, suspects) = writer.sift(&mut buffer, &ids);
             (buffer, ids, sifted, suspects)
         };
         let ((buffer, ids, mut sifted, suspects), sifting) = timed_on_blocking_thread(sift).await;
@@ -236,7 +236,7 @@ impl Writer {
     }
 
     /// What the records are, and which of them may be in the lake already.
-    fn sift(&self, buffer: &Buffer, ids: &ChainIds) -> (Sifted, Vec<Suspect>) {
+    fn sift(&self, buffer: &mut Buffer, ids: &ChainIds) -> (Sifted, Vec<Suspect>) {
         let judged = decode::judge(buffer, &self.shared.schema_ids);
         let sieve = Sieve::new(judged.rows, &judged.id_hashes, buffer);
         let (suspects, since) = ids.suspects(&sieve, buffer.extent());
@@ -273,7 +273,7 @@ impl Writer {
             running_max_timestamp_us: extent.running_max_us,
             cut_reason: cut.label().to_owned(),
             policy_hash: self.policy_hash,
-            schema_id: event::SCHEMA_ID,
+            schema_id: self.shared.promotion.version().number(),
             row_hash: 0,
             columns: String::new(),
             writer: WRITER.to_owned(),

@@ -16,7 +16,7 @@ fn column(name: &str, from: &str, kind: ColumnType) -> ColumnSettings {
 
 /// The rows of events with these properties, and the mismatches of each column.
 fn rows(columns: &[ColumnSettings], properties: &[Option<&str>]) -> (RecordBatch, Vec<u64>) {
-    let promotion = Promotion::new(columns);
+    let promotion = Promotion::new(event::Version::NEWEST, columns);
     let mut built = Columns::new(0, &promotion);
     for (offset, properties) in (0..).zip(properties) {
         let event = Event { user_id: Some("u"), properties: *properties, ..Event::default() };
@@ -104,7 +104,7 @@ fn paths_lead_into_objects_and_the_last_of_equal_keys_counts() {
 
 #[test]
 fn the_footer_tells_columns_apart_and_without_any_it_is_as_before() {
-    let one = |kind| Promotion::new(&[column("plan", "plan", kind)]);
+    let one = |kind| Promotion::new(event::Version::NEWEST, &[column("plan", "plan", kind)]);
     assert_eq!(one(ColumnType::String).text(), "plan=properties.plan:string");
     let (string, long) = (one(ColumnType::String), one(ColumnType::Long));
     assert_ne!(string.policy_hash(7), long.policy_hash(7));

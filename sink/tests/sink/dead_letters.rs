@@ -56,7 +56,7 @@ fn registry() -> String {
             let _ = (&connection).take(length).read_to_end(&mut Vec::new());
             let known = request.starts_with(&format!("GET /schemas/ids/{NEW_ID} "));
             let (status, body) = match known {
-                true => ("200 OK", serde_json::json!({ "schema": event::SCHEMA_V1 }).to_string()),
+                true => ("200 OK", serde_json::json!({ "schema": event::Version::NEWEST.schema() }).to_string()),
                 false => ("404 Not Found", r#"{"error_code":40403,"message":"not found"}"#.to_owned()),
             };
             let head = "content-type: application/json\r\nconnection: close";

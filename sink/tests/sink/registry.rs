@@ -74,10 +74,10 @@ async fn registry_ids_are_read_and_foreign_ones_are_dead_letters() {
     writer("first", r#""bytes""#).await;
     let foreign = writer("foreign", r#""string""#).await;
     // Under another subject than the sink's, so that it meets the id first in a record.
-    let ours = writer("elsewhere-value", event::SCHEMA_V1).await;
-    assert!(![ours, foreign].contains(&event::SCHEMA_ID) && foreign != ours);
+    let ours = writer("elsewhere-value", event::Version::NEWEST.schema()).await;
+    assert!(![ours, foreign].contains(&event::Version::NEWEST.schema_id()) && foreign != ours);
 
-    produce(broker.brokers(), &topic, 0..10, event::SCHEMA_ID);
+    produce(broker.brokers(), &topic, 0..10, event::Version::NEWEST.schema_id());
     produce(broker.brokers(), &topic, 10..20, ours);
     produce(broker.brokers(), &topic, 20..22, 4_000_000);
     produce(broker.brokers(), &topic, 22..23, foreign);

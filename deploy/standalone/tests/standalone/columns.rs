@@ -1,16 +1,12 @@
 //! Goal: a promoted property is a typed column for the readers that people use, and files from before and after a change
 //! of the settings are one table. Method: POST, change the settings, POST, ask DuckDB and Polars.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::footfall::{Footfall, eventually};
-
-/// Set to `1` to leave out the tests that install and run programs of others.
-const WITHOUT_CLIENTS: &str = "FOOTFALL_TEST_WITHOUT_CLIENTS";
 
 const COLUMNS: &str = "
 [[columns]]
@@ -57,26 +53,6 @@ frame = polars.concat([polars.read_parquet(f) for f in sorted(glob.glob(files))]
 say([str(t) for t in frame.dtypes], frame.rows())
 "#;
 
-/// A Python with the readers, installed once below the target directory.
-fn python() -> PathBuf {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers");
-    std::fs::create_dir_all(&venv).expect("a folder below the target directory");
-    let lock = std::fs::File::create(venv.join("lock")).expect("a lock file");
-    lock.lock().expect("locked");
-    let run = |program: &Path, args: &[&str]| {
-        let output = Command::new(program).args(args).output().expect("Python is there: deploy/setup --tests");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}\n(to leave out the tests that need it: {WITHOUT_CLIENTS}=1)");
-    };
-    let (python, complete) = (venv.join("bin/python"), venv.join("complete-1"));
-    if !complete.exists() {
-        run(Path::new("python3"), &["-m", "venv", venv.to_str().expect("UTF-8")]);
-        run(&python, &["-m", "pip", "install", "-q", "duckdb==2.0.1", "polars==2.1.0"]);
-        std::fs::write(&complete, "").expect("written");
-    }
-    python
-}
-
 fn write(data: &Path, config: &str, events: &[&str]) -> Footfall {
     let file = data.join("footfall.toml");
     std::fs::write(&file, config).expect("written");
@@ -94,10 +70,7 @@ fn end(footfall: Footfall) {
 
 #[test]
 fn promoted_properties_are_typed_columns_beside_files_that_have_none() {
-    if std::env::var_os(WITHOUT_CLIENTS).is_some_and(|value| value == "1") {
-        eprintln!("LEFT OUT: a test runs DuckDB and Polars, and {WITHOUT_CLIENTS}=1 is set");
-        return;
-    }
+    let Some(python) = readers::python(Path::new(env!("CARGO_TARGET_TMPDIR"))) else { return };
     let data = tempfile::tempdir().expect("a temporary folder");
     let before = r#"{"event_id":"e1","type":"click","user_id":"u1","properties":{"plan":"free"}}"#;
     end(write(data.path(), "", &[before]));
@@ -128,10 +101,8 @@ fn promoted_properties_are_typed_columns_beside_files_that_have_none() {
         &[r#"{"event_id":"e4","type":"click","user_id":"u1","properties":{"plan":"max","price":1}}"#],
     ));
 
-    let output = Command::new(python()).args(["-c", READERS]).arg(&lake).output().expect("Python");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
-    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let said = readers::said(&python, READERS, &[lake.to_str().expect("UTF-8")]);
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let rows = json!([
         ["e1", null, null, null, null, null],
         ["e2", "pro", 12, 9.5, false, "2026-01-02T02:04:05.678000+00:00"],

@@ -16,6 +16,7 @@ use crate::{
 enum Key<'a> {
     Text(Field),
     Properties,
+    Timezone,
     /// Read before the body is parsed, and no part of the event.
     Ignored,
     Other(Text<'a>),
@@ -93,6 +94,7 @@ impl<'de> de::Visitor<'de> for Keys {
             match key {
                 Key::Text(field) => draft.set(field, map.next_value()?),
                 Key::Properties => draft.properties = object_or_null(map.next_value()?)?,
+                Key::Timezone => draft.keep_timezone(Place::Top, Text::borrowed("timezone"), map.next_value()?),
                 Key::Ignored => drop(map.next_value::<Raw<'de>>()?),
                 Key::Other(key) => draft.keep(Place::Top, key, map.next_value()?),
             }
@@ -121,6 +123,7 @@ impl KeyVisitor {
     fn known(key: &str) -> Option<Key<'static>> {
         match key {
             "properties" => Some(Key::Properties),
+            "timezone" => Some(Key::Timezone),
             "writeKey" => Some(Key::Ignored),
             _ => field(key).map(Key::Text),
         }

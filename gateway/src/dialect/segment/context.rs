@@ -151,6 +151,7 @@ impl<'a> Walk<'_, 'a> {
             (Place::Context, "sessionId") if value.kind() == JsonType::Number => {
                 return self.draft.set(Field::SessionId, value.string_or_number());
             }
+            (Place::Context, "timezone") => return self.draft.keep_timezone(self.place, key, value),
             (Place::Page, "url") => return self.told.url = Some(value),
             (Place::Page, "path") => return self.told.path = Some(value),
             (Place::Page, "title") => return self.told.title = Some(value),

@@ -128,7 +128,7 @@ async fn suspicion_is_not_enough() {
     let ids = duplicates_of(&committer(lake, &metrics), window(60), &budget).chain(chain());
     let mut buffer = Buffer::new(4, 0);
     buffer.push(Part::whole(chunk(&log, 4..7, 0)), &policy(10));
-    let judged = judge(&buffer, &SchemaIds::built_in());
+    let judged = judge(&mut buffer, &SchemaIds::built_in(event::Version::NEWEST));
     let mut sieve = Sieve::new(judged.rows, &judged.id_hashes, &buffer);
     let suspects = (0..3).map(|row| Suspect { file: 0, row }).collect();
     ids.drop_held(suspects, &mut sieve, &buffer).await.expect("readable");

@@ -101,7 +101,7 @@ async fn the_footer_says_what_the_file_covers() {
     let log = [logged("a", "u", 30), logged("b", "u", 10), logged("c", "u", 20)];
     let (footer, _, _) = one_file(&log).await;
     assert_eq!((footer.min_timestamp_us, footer.max_timestamp_us, footer.running_max_timestamp_us), (10, 30, 30));
-    assert_eq!((footer.cut_reason.as_str(), footer.schema_id, footer.log_id.as_str()), ("shutdown", 1, "log-1"));
+    assert_eq!((footer.cut_reason.as_str(), footer.schema_id, footer.log_id.as_str()), ("shutdown", 2, "log-1"));
     let (again, _, _) = one_file(&log).await;
     assert_eq!(footer, again, "a replay gives the same facts");
     let (other, _, _) = one_file(&[logged("a", "u", 30), logged("x", "u", 10), logged("c", "u", 20)]).await;

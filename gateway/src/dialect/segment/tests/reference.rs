@@ -32,6 +32,7 @@ fn row(event: &Event<'_>) -> Row {
         ("campaign_source", event.campaign_source),
         ("campaign_name", event.campaign_name),
         ("library", event.library),
+        ("timezone", event.timezone),
     ];
     let set = columns.into_iter().filter_map(|(name, text)| Some((name, text?.to_owned()))).collect();
     let properties = event.properties.map_or(json!({}), |text| serde_json::from_str(text).expect("valid JSON"));
@@ -124,6 +125,10 @@ fn looked_at(
     mut context: Map<String, Value>,
     own: bool,
 ) -> Map<String, Value> {
+    let zone = context.get("timezone").and_then(text).filter(|zone| !zone.is_empty());
+    if let Some(zone) = zone.filter(|_| own || !set.contains_key("timezone")) {
+        set.insert("timezone", zone);
+    }
     let mut put = |column, value: &Value, number: bool| {
         let text = text(value).or_else(|| (number && value.is_number()).then(|| value.to_string()));
         match text {
