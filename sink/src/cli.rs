@@ -3,6 +3,7 @@
 //! Responsible for flags, their place in the settings, and what all commands share: the settings file and the threads.
 //! Leaves every decision to the library.
 
+mod allocator;
 /// `footfall-sink audit`.
 pub(crate) mod audit;
 /// `footfall-sink dead-letters`.
@@ -102,6 +103,7 @@ pub(crate) fn time_text(time_us: i64) -> String {
 /// Runs a command's work on threads of its own.
 pub(crate) fn block_on(common: &CommonArgs, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     logging::init(common.log_format);
+    allocator::give_memory_back();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,6 +1,7 @@
 //! Points of the path at which a test has this process killed.
 //!
-//! Responsible for SIGKILL the n-th time that a point is passed, as the environment says: `FOOTFALL_FAILPOINT=before_put:3`.
+//! Responsible for SIGKILL the n-th time that a point is passed, as the environment says: `FOOTFALL_FAILPOINT=before_put:3`;
+//! with `stop@` before it for SIGSTOP, so that a test can wake the process again.
 //! Promises: a build without debug assertions has nothing of it, and one that is not armed does nothing.
 
 /// A point of the path, in its order.
@@ -47,12 +48,16 @@ mod armed {
 
     static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
         let text = std::env::var(VARIABLE).ok()?;
-        Some(Armed::parse(&text).unwrap_or_else(|| panic!("{VARIABLE}={text} is not <point>:<times>[:<milliseconds>]")))
+        Some(
+            Armed::parse(&text)
+                .unwrap_or_else(|| panic!("{VARIABLE}={text} is not [stop@]<point>:<times>[:<milliseconds>]")),
+        )
     });
     static PASSED: AtomicU64 = AtomicU64::new(0);
 
     #[derive(Debug, PartialEq, Eq)]
     pub(super) struct Armed {
+        signal: Signal,
         point: Point,
         times: u64,
         delay: Duration,
@@ -60,6 +65,7 @@ mod armed {
 
     impl Armed {
         pub(super) fn parse(text: &str) -> Option<Armed> {
+            let (signal, text) = text.strip_prefix("stop@").map_or((Signal::KILL, text), |rest| (Signal::STOP, rest));
             let mut parts = text.split(':');
             let point = match parts.next()? {
                 "after_consume" => Point::AfterConsume,
@@ -72,7 +78,7 @@ mod armed {
             };
             let times = parts.next()?.parse().ok().filter(|times| *times > 0)?;
             let delay = Duration::from_millis(parts.next().map_or(Ok(0), str::parse).ok()?);
-            parts.next().is_none().then_some(Armed { point, times, delay })
+            parts.next().is_none().then_some(Armed { signal, point, times, delay })
         }
     }
 
@@ -84,15 +90,15 @@ mod armed {
         if point == Point::DuringPut {
             std::thread::spawn(|| {
                 std::thread::sleep(armed.delay);
-                die();
+                die(armed.signal);
             });
         } else {
-            die();
+            die(armed.signal);
         }
     }
 
-    fn die() {
-        kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
+    fn die(signal: Signal) {
+        kill_process(getpid(), signal).expect("a process may kill itself");
     }
 
     #[cfg(test)]
@@ -104,6 +110,7 @@ mod armed {
             #[track_caller]
             fn check(text: &str, expected: Option<(Point, u64, u64)>) {
                 let expected = expected.map(|(point, times, delay_ms)| Armed {
+                    signal: if text.starts_with("stop@") { Signal::STOP } else { Signal::KILL },
                     point,
                     times,
                     delay: Duration::from_millis(delay_ms),
@@ -112,6 +119,7 @@ mod armed {
             }
             check("before_put:3", Some((Point::BeforePut, 3, 0)));
             check("during_put:1:20", Some((Point::DuringPut, 1, 20)));
+            check("stop@before_put:1", Some((Point::BeforePut, 1, 0)));
             check("before_put", None);
             check("before_put:0", None);
             check("before_put:1:2:3", None);

@@ -57,6 +57,16 @@ impl Sink {
         assert!(status.expect("kill").success());
     }
 
+    /// Does it stand still after SIGSTOP?
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Exit code and stderr, once it ends by itself.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + Duration::from_secs(60);

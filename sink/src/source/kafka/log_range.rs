@@ -3,7 +3,10 @@
 //! Responsible for asking the broker about many partitions at once: one request to each broker for each end, where
 //! `fetch_watermarks` costs two for every partition, one after the other, and a thousand partitions then take seconds.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -12,6 +15,9 @@ use rdkafka::{
 };
 
 use super::Consumer;
+
+/// Wait before a question that had no answer is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// First offset of each partition that the log still has.
 pub(super) fn starts(
@@ -49,7 +55,18 @@ fn ask(
     if partitions.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut offsets = HashMap::with_capacity(partitions.len());
+    let deadline = Instant::now() + timeout;
+    loop {
+        match answered(consumer, times.clone(), deadline.saturating_duration_since(Instant::now())) {
+            // A topic that is new, or whose leader moves, is not known to every broker yet.
+            Err(_) if Instant::now() + PAUSE < deadline => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+fn answered(consumer: &Consumer, times: TopicPartitionList, timeout: Duration) -> KafkaResult<HashMap<u32, u64>> {
+    let mut offsets = HashMap::with_capacity(times.count());
     for answer in consumer.offsets_for_times(times, timeout)?.elements() {
         answer.error()?;
         let offset = match answer.offset() {

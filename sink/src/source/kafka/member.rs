@@ -14,9 +14,6 @@ use crate::{
     source::SourceError,
 };
 
-/// Session timeout of the classic protocol unless set.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -31,7 +28,7 @@ pub(super) fn configure(config: &mut ClientConfig, settings: &KafkaSettings) {
     config.set("group.id", &settings.group);
     match settings.group_protocol {
         GroupProtocol::Classic => {
-            let session_timeout_ms = settings.session_timeout.unwrap_or(SESSION_TIMEOUT).as_millis();
+            let session_timeout_ms = settings.session_timeout().as_millis();
             config
                 .set("partition.assignment.strategy", "cooperative-sticky")
                 .set("session.timeout.ms", session_timeout_ms.to_string())
