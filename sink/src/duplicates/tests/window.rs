@@ -21,9 +21,10 @@ use crate::{
     metrics::Metrics,
     partition::{PartitionError, WriteError},
     schema_ids::SchemaIds,
+    source::Command,
     testing::{
-        Fault, Faulty, Logged, chain, chunk, committer, conduct_with, duplicates_of, good_log, logged, logged_from,
-        policy, resume_point,
+        Fault, Faulty, Logged, PARTITION, chain, chunk, committer, conduct_with, duplicates_of, good_log, logged,
+        logged_from, policy, resume_point,
     },
 };
 
@@ -109,11 +110,20 @@ async fn the_footer_counts_what_was_dropped_and_says_since_when() {
 async fn the_loser_of_a_create_knows_what_the_winner_wrote() {
     let lake = lake();
     let log = [logged("a", "u", 0), logged("b", "u", 0), logged("b", "u", 1), logged("a", "u", 1), logged("c", "u", 1)];
-    let loser = conduct_with(Arc::clone(&lake), resume_point(&lake).await, policy(3), window(60));
+    let mut loser = conduct_with(Arc::clone(&lake), resume_point(&lake).await, policy(3), window(60));
     // The loser has looked at the empty chain, and then another writes two files into it.
     tokio::time::sleep(Duration::from_millis(20)).await;
     write(&lake, &log, 2, 1, &window(60)).await;
-    loser.feed(&log, 0, || 5).await;
+    for (generation, start) in (0..).zip(0..3) {
+        let chunks = loser.chunks.as_ref().expect("open");
+        chunks.send(chunk(&log, start..start + 3, generation)).await.expect("room");
+        if start < 2 {
+            let wish = loser.commands.recv().await;
+            let (offset, generation) = (start as u64 + 1, generation + 1);
+            assert_eq!(wish, Some(Command::Seek { partition: PARTITION, offset, generation }));
+        }
+    }
+    loser.finish().await.expect("written");
     assert_eq!(rows(&lake).await.0, [0, 1, 4]);
 }
 
