@@ -82,10 +82,11 @@ fn every_planted_bug_is_found() {
         assert_eq!(run(seed, None).violation, None, "{bug:?}, seed {seed}: only the bug is to blame");
     }
     check(Bug::StoreOverwrites, &[Invariant::OneWinner]);
-    check(Bug::AdoptsUnread, &[Invariant::Tiling]);
-    check(Bug::SkipsRuleA, &[Invariant::Tiling]);
+    // Who looks for duplicates may meet the hole before anybody else sees it, and stops.
+    check(Bug::AdoptsUnread, &[Invariant::Tiling, Invariant::NoFailure]);
+    check(Bug::SkipsRuleA, &[Invariant::Tiling, Invariant::NoFailure]);
     check(Bug::ResumesFromCommitted, &[Invariant::Tiling, Invariant::NoFailure]);
-    check(Bug::KeepsBuffer, &[Invariant::Tiling]);
+    check(Bug::KeepsBuffer, &[Invariant::Tiling, Invariant::NoFailure]);
     check(Bug::SortsUnstably, &[Invariant::Order]);
     check(Bug::ForgetsAtTakeover, &[Invariant::ExactlyOnce]);
 }
