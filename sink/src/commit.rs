@@ -99,6 +99,8 @@ impl Committer {
             let Err(unclear) = self.put(path, content.clone()).await else { return };
             let present = tokio::time::timeout(self.request_timeout, self.store.objects().head(path)).await;
             if matches!(present, Ok(Ok(_))) {
+                self.lake.set(true, "");
+                self.metrics.outage().answered();
                 return;
             }
             self.wait(&mut back_off, path, &unclear).await;
@@ -144,6 +146,7 @@ impl Committer {
 
     fn judge(&self, path: &Path, mine: &Footer, theirs: Box<Footer>) -> Result<Outcome, CommitError> {
         self.lake.set(true, "");
+        self.metrics.outage().answered();
         let lake = || self.store.url().to_owned();
         if theirs.log_id != mine.log_id {
             let (theirs, ours) = (theirs.log_id, mine.log_id.clone());
@@ -174,6 +177,7 @@ impl Committer {
             "cannot create a file in the lake, trying again; its records stay in the log until it is there"
         );
         self.lake.set(false, format!("{path} cannot be created: {unclear}"));
+        self.metrics.outage().failing();
         tokio::time::sleep(wait).await;
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     journey::{Journey, Stage},
     lag::{Lag, LagReading},
     roll::CutReason,
-    store::StoreErrorKind,
+    store::{Outage, StoreErrorKind},
 };
 
 /// How a commit ended.
@@ -121,6 +121,7 @@ pub struct Metrics {
     memory_full: Gauge,
     memory_pauses: Counter,
     committed_offset: Family<Partition, Gauge>,
+    outage: Outage,
     lag: Lag,
 }
 
@@ -154,6 +155,7 @@ impl Metrics {
             memory_full: Gauge::default(),
             memory_pauses: Counter::default(),
             committed_offset: Family::default(),
+            outage: Outage::default(),
             lag: Lag::default(),
         };
         let m = &metrics;
@@ -193,6 +195,7 @@ impl Metrics {
             "Advisory offset that the broker holds for the group",
             m.committed_offset.clone(),
         );
+        registry.register_collector(Box::new(m.outage.clone()));
         registry.register_collector(Box::new(LagCollector(m.lag.clone())));
         metrics
     }
@@ -272,6 +275,12 @@ impl Metrics {
 
     pub(crate) fn put_seconds(&self, elapsed: Duration) {
         self.put_seconds.observe(elapsed.as_secs_f64());
+        self.outage.took_file();
+    }
+
+    /// Whether the store answers.
+    pub(crate) fn outage(&self) -> &Outage {
+        &self.outage
     }
 
     pub(crate) fn store_error(&self, kind: StoreErrorKind) {

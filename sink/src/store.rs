@@ -7,6 +7,7 @@
 
 mod failure;
 mod open;
+mod outage;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use operator::Failure;
 use url::Url;
 
 pub(crate) use failure::{StoreErrorKind, reason};
+pub(crate) use outage::Outage;
 
 /// A lake: an object store and the folder in it. Cheap to clone.
 #[derive(Clone, Debug)]

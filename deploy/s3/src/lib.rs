@@ -5,6 +5,7 @@
 //! requests to the tests.
 
 mod installed;
+mod kept;
 pub mod proxy;
 
 use std::{
@@ -12,8 +13,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use kept::Kept;
 use rand::RngExt;
 
 /// May do everything; what it writes to a bucket that is not there makes the bucket.
@@ -44,7 +45,7 @@ pub const SECRET: &str = "a-secret-of-tests";
 pub struct SeaweedFs {
     dir: PathBuf,
     ports: Vec<u16>,
-    keeper: Option<Child>,
+    running: Option<Kept>,
 }
 
 /// Ports of the master, the volume server, the filer and S3, each for HTTP and gRPC.
@@ -61,13 +62,6 @@ const PORTS: [&str; 8] = [
 const S3_PORT: usize = 6;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Ends the server with SIGKILL when this process says so or is gone: then the pipe on its standard input closes.
-const KEEPER: &str = r#"dir=$1; shift
-"$@" >>"$dir/log" 2>&1 </dev/null &
-read -r word
-kill -9 $! && wait $! 2>/dev/null
-[ "$word" = keep ] || rm -rf "$dir""#;
-
 impl SeaweedFs {
     /// Starts one; installs it first if need be.
     ///
@@ -75,7 +69,7 @@ impl SeaweedFs {
     /// Where it cannot start; the message says what is missing.
     pub fn start() -> SeaweedFs {
         let dir = tempfile::Builder::new().prefix("footfall-s3-").tempdir().expect("a temporary folder").keep();
-        let mut server = SeaweedFs { dir, ports: free_ports(), keeper: None };
+        let mut server = SeaweedFs { dir, ports: free_ports(), running: None };
         server.restart(SECRET);
         server
     }
@@ -107,9 +101,8 @@ impl SeaweedFs {
 
     /// Ends it with SIGKILL; data and ports stay.
     pub fn kill(&mut self) {
-        if let Some(mut keeper) = self.keeper.take() {
-            let _ = keeper.stdin.take().expect("piped").write_all(b"keep\n");
-            keeper.wait().expect("it ends");
+        if let Some(running) = self.running.take() {
+            running.kill();
         }
     }
 
@@ -120,12 +113,10 @@ impl SeaweedFs {
     pub fn restart(&mut self, secret: &str) {
         self.kill();
         fs::write(self.dir.join("identities.json"), identities(secret)).expect("a file");
-        let mut server = Command::new("sh");
-        server.args(["-c", KEEPER, "keeper"]).arg(&self.dir).arg(installed::weed()).args(self.arguments());
-        self.keeper = Some(server.stdin(Stdio::piped()).spawn().expect("sh is there"));
+        self.running = Some(Kept::start(&self.dir, installed::weed(), &self.arguments(), &[]));
         let deadline = Instant::now() + READY_TIMEOUT;
         while !self.answers() {
-            assert!(Instant::now() < deadline, "SeaweedFS does not answer: {}", tail(&self.dir.join("log")));
+            assert!(Instant::now() < deadline, "SeaweedFS does not answer: {}", kept::log(&self.dir));
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -155,16 +146,6 @@ impl SeaweedFs {
         let mut answer = String::new();
         let asked = stream.write_all(b"GET / HTTP/1.0\r\n\r\n").and_then(|()| stream.read_to_string(&mut answer));
         asked.is_ok() && answer.contains(" 403 ")
-    }
-}
-
-impl Drop for SeaweedFs {
-    fn drop(&mut self) {
-        if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
-            let _ = keeper.wait();
-        }
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -202,10 +183,4 @@ fn free_ports() -> Vec<u16> {
         }
     }
     ports
-}
-
-fn tail(log: &Path) -> String {
-    let log = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(10)..].join("\n")
 }

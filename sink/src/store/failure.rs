@@ -78,7 +78,9 @@ impl StoreErrorKind {
         match self {
             Kind::Denied => "check the credentials, what they allow, and this machine's clock",
             Kind::Missing => "create the bucket or container, or correct the lake's URL",
-            Kind::Unreachable | Kind::Timeout => "check that the store runs, and its address (AWS_ENDPOINT_URL)",
+            Kind::Unreachable | Kind::Timeout => {
+                "check that the store runs, and its address (AWS_ENDPOINT_URL, AZURE_STORAGE_ENDPOINT)"
+            }
             Kind::Throttled | Kind::Server => "check the store, and start again when it is well",
             Kind::Full => "make room, or raise the quota",
             Kind::ReadOnly => "mount it for writing",

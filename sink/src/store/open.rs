@@ -18,8 +18,8 @@ use url::Url;
 
 use super::{StoreError, reason};
 
-/// A client's own limit for one request; the sink's limits are shorter.
-const TIMEOUT: &str = "10 minutes";
+/// A client's own limit for one request; the sink's own are shorter, and one above it has no effect.
+const TIMEOUT: &str = "2 minutes";
 
 /// Quick, few: what lasts longer is for the commit to wait out, and for the operator to see.
 fn retries() -> RetryConfig {

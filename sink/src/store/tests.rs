@@ -64,17 +64,17 @@ async fn stores_that_lose_a_race_silently_are_refused() {
     // Not every time.
     let third = |path: &Path| if path.as_ref().contains("/race-2-") { Fault::Overwrite } else { Fault::None };
     check(faulty(third), "at once").await;
-    check(faulty(nth_create(17, Fault::Overwrite)), "a second create").await;
+    check(faulty(nth_create(18, Fault::Overwrite)), "a second create").await;
     // They overwrite, and then say that they did not.
-    check(faulty(nth_create(9, Fault::OverwriteAndDeny)), "changed the object").await;
-    check(faulty(nth_create(17, Fault::OverwriteAndDeny)), "changed the object").await;
+    check(faulty(nth_create(10, Fault::OverwriteAndDeny)), "changed the object").await;
+    check(faulty(nth_create(18, Fault::OverwriteAndDeny)), "changed the object").await;
 }
 
 #[tokio::test]
 async fn lakes_that_cannot_be_written_say_so() {
     // A lost answer or two is no reason to refuse a store.
-    faulty(nth_create(1, Fault::LostReply)).probe().await.expect("its winner is not known, and another race is run");
-    faulty(nth_create(17, Fault::Refused)).probe().await.expect("the repeat got no clear answer");
+    faulty(nth_create(2, Fault::LostReply)).probe().await.expect("its winner is not known, and another race is run");
+    faulty(nth_create(18, Fault::Refused)).probe().await.expect("the repeat got no clear answer");
     let line = faulty(|_| Fault::Refused).probe().await.expect_err("refused").to_string();
     assert!(line.contains("cannot be written") && line.contains("check that it exists"), "{line}");
     #[track_caller]

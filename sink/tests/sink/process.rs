@@ -1,7 +1,8 @@
 //! `footfall-sink` as a child process.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -11,8 +12,31 @@ use std::{
 /// A running sink; dropping it kills it.
 pub(crate) struct Sink {
     process: Child,
-    said: Arc<Mutex<String>>,
-    listening: Option<JoinHandle<()>>,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What came through a pipe so far.
+struct Heard {
+    text: Arc<Mutex<String>>,
+    listening: JoinHandle<()>,
+}
+
+impl Heard {
+    fn from(pipe: impl Read + Send + 'static) -> Heard {
+        let text = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&text);
+        let listening = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                *heard.lock().expect("no panic") += &format!("{}\n", line.expect("text"));
+            }
+        });
+        Heard { text, listening }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().expect("no panic").clone()
+    }
 }
 
 impl Sink {
@@ -22,22 +46,45 @@ impl Sink {
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(key);
         }
-        command.args(flags).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(flags).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the sink's binary");
-        let (stderr, said) = (process.stderr.take().expect("piped"), Arc::new(Mutex::new(String::new())));
-        let heard = Arc::clone(&said);
-        let listening = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                let line = line.expect("text");
-                *heard.lock().expect("no panic") += &format!("{line}\n");
-            }
-        });
-        Sink { process, said, listening: Some(listening) }
+        let stdout = Heard::from(process.stdout.take().expect("piped"));
+        let stderr = Heard::from(process.stderr.take().expect("piped"));
+        Sink { process, stdout, stderr }
     }
 
     /// What it has written to stderr so far.
     pub(crate) fn said(&self) -> String {
-        self.said.lock().expect("no panic").clone()
+        self.stderr.text()
+    }
+
+    /// Asks its admin port; empty while that does not answer.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let announced = self.stdout.text();
+        let address = announced.lines().find_map(|line| line.strip_prefix("admin http://"));
+        let asked = address.and_then(|address| TcpStream::connect(address).ok()).and_then(|mut stream| {
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: sink\r\nConnection: close\r\n\r\n").ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).ok()?;
+            Some(answer)
+        });
+        asked.unwrap_or_default()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.admin("/readyz").contains(" 200 ")
+    }
+
+    /// The value of a series at the moment.
+    pub(crate) fn value(&self, series: &str) -> f64 {
+        let metrics = self.admin("/metrics");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_default()
+    }
+
+    /// Creates and looks that failed for a reason.
+    pub(crate) fn store_errors(&self, reason: &str) -> f64 {
+        self.value(&format!("footfall_sink_store_errors_total{{reason=\"{reason}\"}}"))
     }
 
     /// SIGKILL.
@@ -69,7 +116,7 @@ impl Sink {
 
     /// Exit code and stderr, once it ends by itself.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         let code = loop {
             if let Some(status) = self.process.try_wait().expect("a status") {
                 break status.code();
@@ -77,7 +124,9 @@ impl Sink {
             assert!(Instant::now() < deadline, "the sink does not end");
             std::thread::sleep(Duration::from_millis(20));
         };
-        self.listening.take().expect("it listens until the end").join().expect("read");
+        while !self.stderr.listening.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         (code, self.said())
     }
 }

@@ -4,3 +4,5 @@ mod bucket;
 mod exactly_once;
 mod faults;
 mod refused;
+
+pub(crate) use bucket::{Bucket, sink};
