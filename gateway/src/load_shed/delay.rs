@@ -17,6 +17,7 @@ const SLOTS: u64 = 512;
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
     start: Instant,
+    longest: Duration,
     slot_ms: u64,
     slots: Box<[AtomicU32]>,
     /// No slot before this one holds a request.
@@ -47,6 +48,7 @@ impl Unacknowledged {
         let slot_ms = (2 * longest.as_millis() as u64).div_ceil(SLOTS).max(1);
         Unacknowledged {
             start: Instant::now(),
+            longest,
             slot_ms,
             slots: (0..SLOTS).map(|_| AtomicU32::new(0)).collect(),
             oldest: AtomicU64::new(0),
@@ -64,12 +66,15 @@ impl Unacknowledged {
         Waiting { slot, left: &self.left }
     }
 
-    /// Whether a request that comes now would wait for longer than `limit`, as far as can be told. Asked for every
-    /// request, which keeps the notes.
+    /// Whether a request that comes now would wait for longer than `limit`, as far as can be told. The rate is that of a
+    /// long time: a log that stops and starts, as Kafka does with a client over its quota, would by its last burst be let
+    /// have as much again, and stop for as long again. Asked for every request, which keeps the notes.
     pub(super) fn is_over(&self, limit: Duration, now: Instant) -> bool {
-        let lately = self.left_within(limit, now);
+        let lately = self.left_within(self.longest, now);
         let oldest = self.oldest(now);
-        oldest > limit || (oldest > limit / LATE_PART && self.waiting() > lately.max(BACKLOG_MIN))
+        let worked_off = u128::from(lately) * limit.as_millis() / self.longest.as_millis().max(1);
+        let waiting = self.waiting();
+        oldest > limit || (oldest > limit / LATE_PART && waiting > BACKLOG_MIN && u128::from(waiting) > worked_off)
     }
 
     fn waiting(&self) -> u64 {
@@ -181,7 +186,7 @@ mod tests {
         assert!(!is_over(20_000));
         queue.extend((0..BACKLOG_MIN).map(|_| waiting.enter(at(20_000))));
         assert!(!is_over(20_500), "few wait");
-        queue.push_back(waiting.enter(at(20_500)));
+        queue.extend((0..BACKLOG_MIN).map(|_| waiting.enter(at(20_500))));
         assert!(is_over(20_500));
     }
 }
