@@ -72,9 +72,9 @@ fn evolve(folder: &Path, old_sink: impl Fn(&mut Service), others: impl Fn(&mut S
     let (broker, lake, ports) = (Broker::shared(), folder.join("lake"), [free_port(), free_port()]);
     let topic = broker.fresh_topic("evolution", PARTITIONS);
     std::fs::create_dir_all(&lake).expect("a folder");
-    let gateway = |name: &str, port| stopped_gateway(name, &broker, &topic, port, folder);
+    let gateway = |name: &str, port| stopped_gateway(name, broker, &topic, port, folder);
     let mut gateways = [gateway("old-gateway", ports[0]), gateway("new-gateway", ports[1])];
-    let mut sinks = ["old-sink", "new-sink"].map(|name| stopped_sink(name, &broker, &topic, &lake, folder));
+    let mut sinks = ["old-sink", "new-sink"].map(|name| stopped_sink(name, broker, &topic, &lake, folder));
     old(&mut gateways[0]);
     old(&mut sinks[0]);
     others(&mut gateways[0], "old-gateway");

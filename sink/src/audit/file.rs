@@ -185,7 +185,8 @@ impl Walk<'_> {
         let is_newer = self.footer.schema_id > Version::NEWEST.number();
         for field in schema.fields() {
             let is_known = match known.field_with_name(field.name()) {
-                Ok(known) => known.is_nullable() == field.is_nullable(),
+                // A column of nulls has no value that would tell its type.
+                Ok(known) => known.is_nullable() == field.is_nullable() && known.data_type() == field.data_type(),
                 Err(_) => is_newer,
             };
             if !is_known {

@@ -69,15 +69,9 @@ impl Recent {
     pub(crate) fn push(&mut self, file: Span, hashes: Vec<u64>) {
         let run = hashes.into_iter().map(|hash| hash & !FILE).collect();
         let mut newest = Segment { files: vec![file], hashes: Hashes::Run(run) };
-        while let Some(before) = self.segments.pop_back() {
-            match before.merge(newest) {
-                Ok(merged) => newest = merged,
-                Err((before, unchanged)) => {
-                    self.segments.push_back(before);
-                    newest = unchanged;
-                    break;
-                }
-            }
+        while let Some(merged) = self.segments.back().and_then(|before| before.merged(&newest)) {
+            newest = merged;
+            self.segments.pop_back();
         }
         self.segments.push_back(newest.packed_if_full());
     }
@@ -137,15 +131,15 @@ impl Recent {
 
 impl Segment {
     /// Two runs become one unless the older is the larger, as in a binary counter: an id is moved at most eight times.
-    fn merge(self, newer: Segment) -> Result<Segment, (Segment, Segment)> {
+    fn merged(&self, newer: &Segment) -> Option<Segment> {
         let is_due = self.files.len() <= newer.files.len() && self.files.len() + newer.files.len() <= FILES_MAX;
-        let (Hashes::Run(left), Hashes::Run(right)) = (&self.hashes, &newer.hashes) else { return Err((self, newer)) };
-        if !is_due {
-            return Err((self, newer));
+        match (&self.hashes, &newer.hashes) {
+            (Hashes::Run(left), Hashes::Run(right)) if is_due => {
+                let run = merged(left, right, self.files.len() as u64);
+                Some(Segment { files: [&*self.files, &*newer.files].concat(), hashes: Hashes::Run(run) })
+            }
+            _ => None,
         }
-        let run = merged(left, right, self.files.len() as u64);
-        let files = [self.files, newer.files].concat();
-        Ok(Segment { files, hashes: Hashes::Run(run) })
     }
 
     fn packed_if_full(self) -> Segment {

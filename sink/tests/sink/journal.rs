@@ -15,6 +15,7 @@ use super::lake::{assert_exactly_once_in_order, event, files, rows};
 const PARTITIONS: u32 = 3;
 
 struct Running {
+    health: Health,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), Failure>>,
 }
@@ -28,15 +29,19 @@ fn start(journal: &Journal, lake: &Path, roll_interval: Duration) -> Running {
     let store = Store::open(&settings.lake).expect("a lake");
     let shutdown = CancellationToken::new();
     let (source, token) = (Source::journal(journal.clone()), shutdown.clone());
+    let health = Health::default();
+    let told = health.clone();
     let task = tokio::spawn(async move {
         let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        sink::run(settings, source, store, metrics, &Health::default(), token).await
+        sink::run(settings, source, store, metrics, &told, token).await
     });
-    Running { shutdown, task }
+    Running { health, shutdown, task }
 }
 
 impl Running {
+    /// A sink that is stopped before it has begun to read writes nothing: it waits until this one has.
     async fn stop(self) -> Result<(), Failure> {
+        until(|| self.health.ready().is_ok()).await;
         self.shutdown.cancel();
         self.task.await.expect("no panic")
     }
