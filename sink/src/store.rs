@@ -114,8 +114,10 @@ impl Store {
     /// When the folder cannot be made.
     pub fn folder(folder: &FilePath) -> Result<Store, StoreError> {
         let failed = |reason| StoreError::Folder { folder: folder.display().to_string(), reason };
-        if !folder.is_dir() {
-            std::fs::create_dir(folder).map_err(failed)?;
+        match std::fs::create_dir(folder) {
+            // Another sink may be starting as well.
+            Err(error) if !folder.is_dir() => return Err(failed(error)),
+            _ => {}
         }
         let folder = folder.canonicalize().map_err(failed)?;
         // Without fsync a power loss could take a file whose records the log has already dropped.

@@ -87,3 +87,20 @@ async fn lakes_that_cannot_be_written_say_so() {
     check("file://host/folder", "it has a host");
     check("ftp://host/folder", "use a folder, file:///, s3://, gs:// or az://");
 }
+
+#[test]
+fn sinks_that_start_together_make_the_folder_together() {
+    for _ in 0..50 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = folder.path().join("lake");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                Store::folder(&lake).map(drop)
+            };
+            let opening: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            opening.into_iter().for_each(|opening| opening.join().expect("no panic").expect("opened"));
+        });
+    }
+}

@@ -192,13 +192,16 @@ fn a_rebalance_storm_does_not_stop_the_lake() {
     let mut setup = Setup::new("storm", "60s");
     let environment = [("FOOTFALL__KAFKA__SESSION_TIMEOUT", "3s")];
     let mut members = std::collections::VecDeque::from([setup.sink(&environment)]);
-    let mut seen = Vec::new();
-    for round in 0..12 {
+    let (mut seen, kill) = (Vec::new(), 4);
+    // How long a killed member holds up the others is the group's business; that they then get on, before the storm is
+    // over, is ours.
+    while seen.len() <= kill || seen[seen.len() - 1] < seen[kill] + 300 {
+        assert!(seen.len() < 60, "the lake does not get on during the storm: {seen:?}");
         setup.produce(100);
         members.push_back(setup.sink(&environment));
         std::thread::sleep(Duration::from_millis(1_000));
         let mut eldest = members.pop_front().expect("one is there, and one has come");
-        if round == 4 {
+        if seen.len() == kill {
             eldest.kill()
         } else {
             drop(stop(eldest))
@@ -206,7 +209,7 @@ fn a_rebalance_storm_does_not_stop_the_lake() {
         seen.push(rows(&setup.lake()).len());
     }
     eprintln!("rows in the lake during the storm: {seen:?}");
-    assert!(seen[3] > 0 && seen[11] > seen[3] + 300, "the lake got on during the storm: {seen:?}");
+    assert!(seen[kill - 1] > 0, "the lake got on before the kill: {seen:?}");
     members.into_iter().for_each(|member| drop(stop(member)));
     let last = setup.sink(&[("FOOTFALL__SINK__ROLL_INTERVAL", "1s")]);
     setup.wait("what was left");
