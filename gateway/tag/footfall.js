@@ -24,7 +24,9 @@
   const PREFIX = 'footfall.';
   const SESSION_MS = 30 * 60 * 1000;
   // How long a page may take to object to being called dead.
-  const CLAIM_MS = 1000;
+  const CLAIM_MS = 2000;
+  // By then a page in another process sees what was taken out of storage: browsers keep a copy in each.
+  const SEEN_MS = 5000;
   // Keepalive requests may have 64 KiB in flight, and a character up to three bytes.
   const BODY_CHARS = 2e4;
   const CLICKABLE = 'a,button,[data-footfall],input[type=submit],input[type=button]';
@@ -85,7 +87,9 @@
     set(CLAIM + mine);
   };
   let ready;
-  const adopt = (isLast) => {
+  // Two pages that come at the same time must not both take over the same queue: who sees one takes it alone.
+  const adopt = (isLast, isAlone) => {
+    if (!allowed()) return;
     const owners = names().filter((name) => name.startsWith(QUEUE)).map((name) => name.slice(QUEUE.length));
     const others = owners.filter((owner) => owner != mine);
     const dead = others.filter((owner) => {
@@ -94,7 +98,11 @@
     });
     if (!isLast && dead.length < others.length) {
       others.map((owner) => get(CLAIM + owner) || set(CLAIM + owner, Date.now()));
-      return setTimeout(lockAndAdopt, CLAIM_MS + 50, true);
+      return setTimeout(adopt, CLAIM_MS + 50, true);
+    }
+    if (dead[0] && navigator.locks && !isAlone) {
+      const take = () => adopt(true, true);
+      return navigator.locks.request(PREFIX, take).catch(take);
     }
     const found = dead.map(read);
     dead.map((owner) => forget([QUEUE + owner, CLAIM + owner]));
@@ -102,12 +110,7 @@
     if (found[0]) write(found.concat(read()).flat());
     ready = true;
     plan();
-  };
-  // Two pages that come at the same time must not both take over the same queue.
-  const lockAndAdopt = (isLast) => {
-    if (!allowed()) return;
-    if (navigator.locks) navigator.locks.request(PREFIX, () => adopt(isLast)).catch(() => adopt(true));
-    else adopt(isLast);
+    return found[0] && new Promise((done) => setTimeout(done, SEEN_MS));
   };
 
   // --- Sending: one request at a time, so that a failed event is not overtaken by a later one.
@@ -273,7 +276,7 @@
       if (!isGiven) forget(names());
       set('consent', isGiven ? '1' : '0');
       if (!before && allowed()) {
-        lockAndAdopt();
+        adopt();
         if (counts) page();
       }
     },
@@ -295,7 +298,7 @@
     if (refuses) forget(names());
     addEventListener('storage', ({ key }) => {
       if (key == PREFIX + CLAIM + mine) set(CLAIM + mine);
-      if (key == PREFIX + 'consent' && !ready) lockAndAdopt();
+      if (key == PREFIX + 'consent' && !ready) adopt();
     });
     addEventListener('online', () => {
       if (!lastStatus) notBefore = 0;
@@ -313,7 +316,7 @@
       if (counts) page();
     });
     if (config.clicks != 'off') document.addEventListener('click', click, true);
-    lockAndAdopt();
+    adopt();
     if (counts) {
       for (const name of ['pushState', 'replaceState']) {
         const original = history[name];

@@ -44,7 +44,7 @@ fn an_open_tab_keeps_its_queue_when_others_come() {
     let queues = || shop.stored().into_iter().filter(|name| name.starts_with("queue.")).collect::<Vec<_>>();
     let before = queues();
     shop.run(&format!("await (await tab()).goto('{url}')"));
-    shop.run("await page.waitForTimeout(1500)");
+    shop.run("await page.waitForTimeout(3000)");
     assert_eq!((before.len(), queues()), (3, before), "each tab still has its own");
     shop.proxy.always(None);
     shop.proxy.wait_for_acknowledged(30);
@@ -75,7 +75,7 @@ fn of_two_tabs_that_come_at_once_one_takes_over_what_was_left() {
     shop.run(&format!(
         "const pages = await Promise.all([1, 2, 3, 4].map(() => context.newPage()));
         await Promise.all(pages.map((page) => page.goto('{url}')));
-        await pages[0].waitForTimeout(1500)"
+        await pages[0].waitForTimeout(3000)"
     ));
     shop.proxy.wait_for_acknowledged(5);
     assert_eq!(most_acknowledged(&shop), 1);
