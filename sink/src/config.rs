@@ -66,7 +66,7 @@ pub struct DuplicatesSettings {
     /// file.
     #[serde(with = "humantime_serde")]
     pub window: Duration,
-    /// Memory for the ids of the window, over all partitions and beside `sink.memory_bytes_max`: about 4.5 bytes an event.
+    /// Memory for the ids of the window, over all partitions and beside `sink.memory_bytes_max`: about 7 bytes an event.
     pub memory_bytes_max: usize,
 }
 

@@ -20,7 +20,7 @@
 mod confirm;
 mod file;
 mod load;
-pub(crate) mod memory;
+pub mod memory;
 mod sieve;
 #[cfg(test)]
 mod tests;
@@ -36,6 +36,7 @@ use std::{
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
+pub use self::sieve::Id;
 use self::{confirm::confirmed, file::IdFile, memory::Recent};
 pub(crate) use self::{
     memory::Suspect,
@@ -250,7 +251,7 @@ impl ChainIds {
         Ok(())
     }
 
-    /// The lake now has this file with these ids.
+    /// The lake now has this file with these ids. Takes time now and then: not for an asynchronous thread.
     pub(crate) fn keep(&mut self, file: &Footer, ids: Vec<u64>) {
         if self.is_off() || self.known.is_some_and(|known| known != file.start_offset) {
             return;

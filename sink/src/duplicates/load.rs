@@ -2,9 +2,9 @@
 //!
 //! Responsible for reading the ids of the chain's files backwards, from where the chain ends to where the window begins or
 //! to what is known already. Nothing but the chain says what was committed, so this is right after a kill and for a
-//! partition that moved. Promises: the files follow on each other without a hole; bounded concurrency, also over all partitions; not much more
-//! memory than allowed; a line every ten seconds while it lasts. There is no time after which it gives up: the records
-//! wait in the log, and the lag says so.
+//! partition that moved. Promises: the files follow on each other without a hole; bounded concurrency, also over all
+//! partitions; not much more memory than allowed; a line every ten seconds while it lasts. There is no time after which
+//! it gives up: the records wait in the log, and the lag says so.
 
 use std::time::Duration;
 
@@ -14,15 +14,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Bound, ChainIds, Duplicates, DuplicatesError,
-    memory::{FILES_MAX, Recent, Span},
+    memory::{PACK_FILES, PACK_IDS, Recent, Span},
     sieve::id_hash,
 };
 use crate::{back_off::BackOff, cpu::on_blocking_thread, footer::FooterError, object_path, resume};
 
 /// Files of one partition that are read at the same time.
 const READS: usize = 16;
-/// Ids that are packed together; they take 8 bytes each until then.
-const GATHERED_IDS_MAX: usize = 1 << 22;
 /// Between two lines about the progress.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// So often a list is read that lacks a file, which with the usual waits is half a minute: it may lag behind.
@@ -50,8 +48,7 @@ pub(super) async fn load(ids: &mut ChainIds, next: u64, bound: Bound) -> Result<
     if ids.known.is_none() {
         ids.recent = walk.packed;
     } else {
-        for mut file in walk.gathered.into_iter().rev() {
-            file.hashes.sort_unstable();
+        for file in walk.gathered.into_iter().rev() {
             ids.recent.push(file.span, file.hashes);
         }
     }
@@ -125,7 +122,7 @@ impl Walk {
 
     fn pack_if_full(&mut self) -> bool {
         let ids: usize = self.gathered.iter().map(|file| file.hashes.len()).sum();
-        let is_full = self.gathered.len() == FILES_MAX || ids >= GATHERED_IDS_MAX;
+        let is_full = self.gathered.len() == PACK_FILES || ids >= PACK_IDS;
         if is_full {
             self.pack();
         }
@@ -134,7 +131,8 @@ impl Walk {
 
     fn pack(&mut self) {
         if !self.gathered.is_empty() {
-            self.packed.push_front(self.gathered.drain(..).rev().map(|file| (file.span, file.hashes)).collect());
+            let oldest_first = self.gathered.drain(..).rev();
+            self.packed.push_front(&oldest_first.map(|file| (file.span, file.hashes)).collect::<Vec<_>>());
         }
     }
 }

@@ -1,25 +1,27 @@
 //! Hashes of the ids of recent files.
 //!
 //! Responsible for telling in which file an id may stand, at a cost that hardly grows with the number of files: a window
-//! of a day has thousands. Files that follow on each other are merged into runs of twice the size, up to
-//! [`FILES_MAX`]; such a run is packed into a table. So a search looks into a few runs and a table for every
-//! [`FILES_MAX`] files. Promises: an id that is there is found; one that is not is suspected in a table about once in two
-//! million searches, in a run practically never. Takes 4.5 bytes an id in a table and 8 in a run.
+//! of a day has thousands. Nearly every id that is looked up is new, and a [`Filter`] over all files says so at once to
+//! all but one in 30; the others are looked up in the tables of the segments. A file is a segment at first;
+//! [`GROUP_FILES`] of them become one, and [`PACK_FILES`] again, so that an id is moved twice. Promises: an id that is
+//! there is found; of those that are not, one in 2^44 for each id held is suspected: with 26 million of them, one in
+//! 700,000. Takes some 6.8 bytes an id.
 
+mod filter;
 mod table;
 
 use std::collections::VecDeque;
 
-use self::table::Table;
+use self::{filter::Filter, table::Table};
 use super::sieve::Id;
 use crate::footer::Footer;
 
 /// A file in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u64,
+pub struct Span {
+    pub start: u64,
     /// Largest timestamp of the chain up to the file's end.
-    pub(crate) running_max_us: i64,
+    pub running_max_us: i64,
 }
 
 impl Span {
@@ -30,81 +32,104 @@ impl Span {
 
 /// A record that may stand in a file already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Suspect {
+pub struct Suspect {
     /// Start offset of the file.
-    pub(crate) file: u64,
+    pub file: u64,
     /// Position of the record among the new file's rows.
-    pub(crate) row: u32,
+    pub row: u32,
 }
 
-/// Files of one segment: the low byte of an entry says which.
-pub(crate) const FILES_MAX: usize = 256;
-/// A run of so many ids is packed, however few its files.
-const RUN_IDS_MAX: usize = 1 << 22;
-const FILE: u64 = 0xff;
+/// Files that are merged at first.
+const GROUP_FILES: usize = 16;
+/// Files that are merged for good. With one group more there are still no more than a byte can tell apart.
+pub(crate) const PACK_FILES: usize = 240;
+/// So many ids are merged for good however few their files, which takes some 40 ms.
+pub(crate) const PACK_IDS: usize = 1 << 22;
 
 /// Files that follow on each other in the chain.
 #[derive(Debug)]
 struct Segment {
     /// Oldest first.
-    files: Vec<Span>,
-    hashes: Hashes,
-}
-
-#[derive(Debug)]
-enum Hashes {
-    /// Sorted; the low byte of each is replaced by the file's place in its segment.
-    Run(Vec<u64>),
-    Table(Table),
+    files: Box<[Span]>,
+    table: Table,
 }
 
 /// The recent files of a chain, oldest segment first.
 #[derive(Debug, Default)]
-pub(crate) struct Recent {
+pub struct Recent {
+    filter: Filter,
     segments: VecDeque<Segment>,
 }
 
 impl Recent {
-    /// Adds the chain's next file; its hashes are sorted.
-    pub(crate) fn push(&mut self, file: Span, hashes: Vec<u64>) {
-        let run = hashes.into_iter().map(|hash| hash & !FILE).collect();
-        let mut newest = Segment { files: vec![file], hashes: Hashes::Run(run) };
-        while let Some(merged) = self.segments.back().and_then(|before| before.merged(&newest)) {
-            newest = merged;
-            self.segments.pop_back();
-        }
-        self.segments.push_back(newest.packed_if_full());
+    /// Adds the chain's next file.
+    pub fn push(&mut self, file: Span, hashes: Vec<u64>) {
+        let newest = [(file, hashes)];
+        self.segments.push_back(Segment::of(&newest));
+        self.merge_newest(GROUP_FILES);
+        self.merge_newest(PACK_FILES);
+        self.add_to_filter(&newest);
     }
 
-    /// Adds files that come before all others, oldest first, with their hashes in any order. No more than [`FILES_MAX`].
-    pub(crate) fn push_front(&mut self, older: Vec<(Span, Vec<u64>)>) {
-        let files = older.iter().map(|(file, _)| *file).collect();
-        let mut all: Vec<u64> = Vec::with_capacity(older.iter().map(|(_, hashes)| hashes.len()).sum());
-        for (file, (_, hashes)) in (0..).zip(&older) {
-            all.extend(hashes.iter().map(|hash| hash & !FILE | file));
+    /// Adds files that come before all others, oldest first. No more than [`PACK_FILES`].
+    pub(crate) fn push_front(&mut self, older: &[(Span, Vec<u64>)]) {
+        self.segments.push_front(Segment::of(older));
+        self.add_to_filter(older);
+    }
+
+    /// Makes one segment of the newest that are below a number of files each and not together.
+    fn merge_newest(&mut self, files_max: usize) {
+        let is_below = |files: usize, ids: usize| files < files_max && ids < PACK_IDS;
+        let (mut count, mut files, mut ids) = (0, 0, 0);
+        for segment in
+            self.segments.iter().rev().take_while(|segment| is_below(segment.files.len(), segment.table.ids()))
+        {
+            (count, files, ids) = (count + 1, files + segment.files.len(), ids + segment.table.ids());
         }
-        all.sort_unstable();
-        self.segments.push_front(Segment { files, hashes: Hashes::Table(Table::new(&all)) });
+        if count > 1 && !is_below(files, ids) {
+            let newest = self.segments.split_off(self.segments.len() - count);
+            self.segments.push_back(Segment::merged(&newest));
+        }
+    }
+
+    /// Their hashes are in a segment already.
+    fn add_to_filter(&mut self, files: &[(Span, Vec<u64>)]) {
+        let hashes = files.iter().flat_map(|(_, hashes)| hashes.iter().copied());
+        if self.filter.has_room(hashes.clone().count()) {
+            self.filter.add(hashes);
+        } else {
+            self.renew_filter();
+        }
+    }
+
+    fn renew_filter(&mut self) {
+        // The old one goes first: both at once would be more than is counted.
+        self.filter = Filter::default();
+        self.filter = Filter::for_ids(self.ids());
+        for segment in &self.segments {
+            self.filter.add(segment.table.iter().map(|(hash, _)| hash));
+        }
     }
 
     /// Where ids may stand in files whose running maximum is not before a time; and the oldest such file.
-    pub(crate) fn find(&self, ids: &[Id], since_us: i64) -> (Vec<Suspect>, Option<u64>) {
+    pub fn find(&self, ids: &[Id], since_us: i64) -> (Vec<Suspect>, Option<u64>) {
+        let likely: Vec<Id> = ids.iter().filter(|id| self.filter.may_hold(id.hash)).copied().collect();
         let (mut suspects, mut since) = (Vec::new(), None);
         for segment in &self.segments {
             let first = segment.files.partition_point(|file| file.running_max_us < since_us);
             let Some(oldest) = segment.files.get(first) else { continue };
             since = since.or(Some(oldest.start));
-            segment.find(ids, first, &mut suspects);
+            segment.find(&likely, first, &mut suspects);
         }
         suspects.sort_unstable();
         (suspects, since)
     }
 
     /// Forgets segments of which no file reaches up to a time.
-    pub(crate) fn forget_before(&mut self, since_us: i64) {
+    pub fn forget_before(&mut self, since_us: i64) {
         let is_old = |segment: &Segment| segment.files.last().is_none_or(|file| file.running_max_us < since_us);
         while self.segments.front().is_some_and(is_old) {
-            self.segments.pop_front();
+            self.forget_oldest();
         }
     }
 
@@ -115,7 +140,11 @@ impl Recent {
 
     /// Forgets the oldest segment and says how many files that were.
     pub(crate) fn forget_oldest(&mut self) -> usize {
-        self.segments.pop_front().map_or(0, |segment| segment.files.len())
+        let files = self.segments.pop_front().map_or(0, |segment| segment.files.len());
+        if self.filter.is_too_large_for(self.ids()) {
+            self.renew_filter();
+        }
+        files
     }
 
     #[cfg(test)]
@@ -123,88 +152,48 @@ impl Recent {
         self.segments.len()
     }
 
+    fn ids(&self) -> usize {
+        self.segments.iter().map(|segment| segment.table.ids()).sum()
+    }
+
     /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.segments.iter().map(Segment::bytes).sum()
+    pub fn bytes(&self) -> usize {
+        self.filter.bytes() + self.segments.iter().map(Segment::bytes).sum::<usize>()
     }
 }
 
 impl Segment {
-    /// Two runs become one unless the older is the larger, as in a binary counter: an id is moved at most eight times.
-    fn merged(&self, newer: &Segment) -> Option<Segment> {
-        let is_due = self.files.len() <= newer.files.len() && self.files.len() + newer.files.len() <= FILES_MAX;
-        match (&self.hashes, &newer.hashes) {
-            (Hashes::Run(left), Hashes::Run(right)) if is_due => {
-                let run = merged(left, right, self.files.len() as u64);
-                Some(Segment { files: [&*self.files, &*newer.files].concat(), hashes: Hashes::Run(run) })
-            }
-            _ => None,
-        }
+    fn of(files: &[(Span, Vec<u64>)]) -> Segment {
+        let hashes = (0..=u8::MAX).zip(files);
+        let ids = hashes.flat_map(|(place, (_, hashes))| hashes.iter().map(move |hash| (*hash, place)));
+        Segment { files: files.iter().map(|(file, _)| *file).collect(), table: Table::new(ids) }
     }
 
-    fn packed_if_full(self) -> Segment {
-        match self.hashes {
-            Hashes::Run(run) if self.files.len() == FILES_MAX || run.len() >= RUN_IDS_MAX => {
-                Segment { files: self.files, hashes: Hashes::Table(Table::new(&run)) }
-            }
-            hashes => Segment { hashes, ..self },
-        }
+    /// One of several, oldest first.
+    fn merged(segments: &VecDeque<Segment>) -> Segment {
+        let firsts = segments.iter().scan(0, |files, segment| {
+            let first = *files;
+            *files += segment.files.len();
+            Some(u8::try_from(first).expect("no more files than a byte can tell apart"))
+        });
+        let ids = segments
+            .iter()
+            .zip(firsts)
+            .flat_map(|(segment, first)| segment.table.iter().map(move |(hash, place)| (hash, first + place)));
+        let files = segments.iter().flat_map(|segment| segment.files.iter().copied()).collect();
+        Segment { files, table: Table::new(ids) }
     }
 
+    /// Suspects in files from a place on.
     fn find(&self, ids: &[Id], first: usize, suspects: &mut Vec<Suspect>) {
-        let mut suspect = |row: u32, place: usize| {
+        self.table.find(ids, |row, place| {
             if place >= first {
                 suspects.push(Suspect { file: self.files[place].start, row });
             }
-        };
-        match &self.hashes {
-            Hashes::Run(run) => find_in_run(run, ids, &mut suspect),
-            Hashes::Table(table) => ids.iter().for_each(|id| table.find(id.hash, |place| suspect(id.row, place))),
-        }
+        });
     }
 
     fn bytes(&self) -> usize {
-        let hashes = match &self.hashes {
-            Hashes::Run(run) => run.capacity() * size_of::<u64>(),
-            Hashes::Table(table) => table.bytes(),
-        };
-        hashes + self.files.capacity() * size_of::<Span>() + size_of::<Segment>()
-    }
-}
-
-/// Two sorted runs as one; the places of the right one's files come behind those of the left.
-fn merged(left: &[u64], right: &[u64], left_files: u64) -> Vec<u64> {
-    let mut run = Vec::with_capacity(left.len() + right.len());
-    let (mut l, mut r) = (0, 0);
-    while l < left.len() && r < right.len() {
-        let moved = right[r] + left_files;
-        if left[l] <= moved {
-            run.push(left[l]);
-            l += 1;
-        } else {
-            run.push(moved);
-            r += 1;
-        }
-    }
-    run.extend_from_slice(&left[l..]);
-    run.extend(right[r..].iter().map(|entry| entry + left_files));
-    run
-}
-
-/// Both are sorted: each search begins where the last one ended, with a step of the distance to be expected.
-fn find_in_run(run: &[u64], ids: &[Id], mut suspect: impl FnMut(u32, usize)) {
-    let step = (run.len() / ids.len().max(1)).max(1);
-    let mut from = 0;
-    for id in ids {
-        let wanted = id.hash & !FILE;
-        let mut to = from;
-        while run.get(to).is_some_and(|entry| *entry < wanted) {
-            from = to + 1;
-            to += step;
-        }
-        from += run[from..to.min(run.len()).max(from)].partition_point(|entry| *entry < wanted);
-        for entry in run[from..].iter().take_while(|entry| **entry & !FILE == wanted) {
-            suspect(id.row, usize::try_from(entry & FILE).expect("a byte"));
-        }
+        self.table.bytes() + size_of_val(&*self.files) + size_of::<Segment>()
     }
 }

@@ -8,9 +8,9 @@ use crate::{buffer::Buffer, decode::decoded, sort::Row};
 
 /// The hash of (source, event id) of a row, and the row's position in log order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Id {
-    pub(crate) hash: u64,
-    pub(crate) row: u32,
+pub struct Id {
+    pub hash: u64,
+    pub row: u32,
 }
 
 /// The records of a file that may become rows; see the module.

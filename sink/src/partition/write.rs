@@ -141,7 +141,8 @@ impl Writer {
             self.shared.metrics.mismatched(&mismatches);
         }
         if !matches!(outcome, Outcome::Lost(_)) {
-            ids.keep(&footer, sealed.id_hashes);
+            let footer = footer.clone();
+            on_blocking_thread(move || ids.keep(&footer, sealed.id_hashes)).await;
         }
         self.checkpoint(&footer, &outcome).await;
         Ok(Written { outcome, footer })
