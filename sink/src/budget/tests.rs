@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::TryStreamExt;
 use object_store::{ObjectStore, memory::InMemory};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use crate::{
     roll::RollPolicy,
     source::{Chunk, Record},
     store::Store,
-    testing::{Conducted, Fault, Faulty, LOG_ID, TOPIC, conduct_within, good_log},
+    testing::{Conducted, Fault, Faulty, LOG_ID, Logged, TOPIC, chunk, conduct_within, good_log, policy},
 };
 
 fn budget(bytes_max: usize) -> Budget {
@@ -90,6 +91,39 @@ async fn files_are_encoded_one_by_one_when_they_are_large() {
     drop(budget.encoding(1_000, 1 << 30).await);
 }
 
+/// A lake, its store, which takes nothing until it is told that it is up, and how to tell it.
+fn store_that_is_down() -> (Arc<dyn ObjectStore>, Arc<dyn ObjectStore>, watch::Sender<bool>) {
+    let lake: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (store_is_up, is_up) = watch::channel(false);
+    let store = Faulty::puts(&lake, move |_| if *is_up.borrow() { Fault::None } else { Fault::Refused });
+    (lake, Arc::new(store), store_is_up)
+}
+
+/// A file and its dead letters count with every byte for as long as the store has not taken them.
+#[tokio::test]
+async fn encoded_files_are_counted_until_the_lake_has_them() {
+    let budget = budget(64 << 20);
+    let (lake, store, store_is_up) = store_that_is_down();
+    let mut log = good_log(1_000);
+    log.push(Logged { timestamp_us: 1_000_000, key: None, value: Some(b"no event".to_vec()) });
+    let metrics = Arc::clone(&budget.shared.metrics);
+    let partition = conduct_within(&budget, 0, store, Resume::at(0), policy(log.len()), metrics);
+    // These records are not counted, so that what is counted are encoded bytes.
+    partition.chunks.as_ref().expect("open").send(chunk(&log, 0..log.len(), 0)).await.expect("room");
+    let encoded = async {
+        while budget.shared.common.load(Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), encoded).await.expect("encoded bytes are counted");
+    let counted = budget.shared.common.load(Relaxed) as u64;
+    store_is_up.send_replace(true);
+    partition.finish().await.expect("written");
+    let objects: Vec<_> = lake.list(None).try_collect().await.expect("a list");
+    assert_eq!((objects.len(), objects.iter().map(|object| object.size).sum()), (2, counted));
+    assert_eq!(budget.shared.common.load(Relaxed), 0, "everything was given back");
+}
+
 /// Partitions that share a budget far too small for what they are given, over a store that answers only when told.
 struct Crowd {
     budget: Budget,
@@ -106,10 +140,7 @@ const CHUNK_RECORDS: usize = 1_000;
 impl Crowd {
     fn start() -> Crowd {
         let budget = budget(BYTES_MAX);
-        let lake: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let (store_is_up, is_up) = watch::channel(false);
-        let store: Arc<dyn ObjectStore> =
-            Arc::new(Faulty::puts(&lake, move |_| if *is_up.borrow() { Fault::None } else { Fault::Refused }));
+        let (lake, store, store_is_up) = store_that_is_down();
         // Nothing but memory cuts a file.
         let policy = RollPolicy { interval: Duration::from_secs(86_400), bytes_max: usize::MAX, rows_max: usize::MAX };
         let metrics = Arc::clone(&budget.shared.metrics);

@@ -8,6 +8,10 @@ use crate::{
     testing::{Fault, Faulty, chunk, conduct, good_log, policy, read_chain},
 };
 
+async fn within_a_minute<T>(end: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), end).await.expect("the task ends")
+}
+
 #[tokio::test]
 async fn what_will_go_to_somebody_else_is_written_first() {
     let (lake, log) = (memory(), good_log(10));
@@ -18,7 +22,7 @@ async fn what_will_go_to_somebody_else_is_written_first() {
     }
     partition.released.cancel();
     // The source has not closed the channel: the task ends all the same.
-    partition.task.await.expect("no panic").expect("written");
+    within_a_minute(partition.task).await.expect("no panic").expect("written");
     let chain = read_chain(lake.as_ref()).await;
     let [(footer, rows)] = &chain[..] else { panic!("one file: {}", chain.len()) };
     assert_eq!((footer.next_offset, rows.len(), footer.cut_reason.as_str()), (10, 10, "revoked"));
@@ -33,6 +37,6 @@ async fn a_store_that_does_not_answer_does_not_hold_a_partition() {
     partition.released.cancel();
     tokio::time::sleep(Duration::from_millis(20)).await;
     partition.revoked.cancel();
-    partition.task.await.expect("no panic").expect("dropped");
+    within_a_minute(partition.task).await.expect("no panic").expect("dropped");
     assert!(read_chain(lake.as_ref()).await.is_empty());
 }
