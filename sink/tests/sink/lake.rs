@@ -63,13 +63,29 @@ pub(crate) fn read(file: impl ChunkReader + 'static) -> Vec<Row> {
 
 /// What cut each file.
 pub(crate) fn cut_reasons(lake: &Path) -> Vec<String> {
-    let reason = |path: &PathBuf| {
-        let file = File::open(path).expect("a file");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
-        let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
-        pairs.into_iter().find(|pair| pair.key == "footfall.cut_reason").and_then(|pair| pair.value)
-    };
-    files(&lake.join("events")).iter().filter_map(reason).collect()
+    files(&lake.join("events")).iter().filter_map(|path| facts(path).remove("footfall.cut_reason")).collect()
+}
+
+/// What a file says about itself.
+fn facts(path: &Path) -> BTreeMap<String, String> {
+    let file = File::open(path).expect("a file");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
+    let pairs = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    pairs.into_iter().filter_map(|pair| Some((pair.key, pair.value?))).collect()
+}
+
+/// Fails unless each partition's files follow upon each other from offset 0 on, by their names and footers.
+#[track_caller]
+pub(crate) fn assert_tiled(lake: &Path) {
+    let mut ends = BTreeMap::new();
+    for path in files(&lake.join("events")) {
+        let facts = facts(&path);
+        let number = |name: &str| facts[&format!("footfall.{name}")].parse::<u64>().expect("a number");
+        let named: u64 = path.file_stem().and_then(|name| name.to_str()?.parse().ok()).expect("an offset");
+        let end = ends.entry(number("partition")).or_insert(0);
+        assert_eq!((named, number("start_offset")), (*end, *end), "{} does not follow", path.display());
+        *end = number("next_offset");
+    }
 }
 
 /// When each event was received, by event id.

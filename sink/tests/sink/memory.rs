@@ -18,7 +18,12 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::{lake::files, observed::Observed};
+use super::{
+    lake::{assert_tiled, files},
+    observed::Observed,
+};
+
+const LAG: &str = "footfall_sink_lag_messages";
 
 /// What a sink is given.
 #[derive(Clone, Copy, Debug)]
@@ -124,12 +129,13 @@ fn run(case: Case) -> Taken {
     wait_for("the sink's readiness", || observed.is_ready());
     let ready = started.elapsed();
     if case.is_away {
+        wait_for("all partitions", || observed.series(LAG).len() == case.partitions as usize);
         // No file can be made where a file has the folder's name.
         std::fs::write(lake.join("events"), "").expect("a file");
         fill(&topic, case);
         wait_for("a full memory", || observed.metric("footfall_sink_memory_full") > 0.0);
         // Nothing is in the lake, and far from everything has been read: the lag tells all of it.
-        wait_for("the whole lag", || observed.sum("footfall_sink_lag_messages") >= case.events as f64);
+        wait_for("the whole lag", || observed.sum(LAG) >= case.events as f64);
         assert!(observed.metric("footfall_sink_records_total") < case.events as f64, "reading waits");
         std::fs::remove_file(lake.join("events")).expect("it is there");
     }
@@ -137,6 +143,7 @@ fn run(case: Case) -> Taken {
     wait_for("the last row", || observed.metric("footfall_sink_rows_total") >= case.events as f64);
     let taken = Taken { ready, written: begun.elapsed(), peak_mib: observed.peak_mib() };
     assert_eq!(row_count(&lake), case.events, "{case:?}");
+    assert_tiled(&lake);
     taken
 }
 
