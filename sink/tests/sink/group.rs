@@ -4,8 +4,11 @@
 //! real processes, real signals. `FOOTFALL_TEST_TAKEOVER=3` measures every way of taking over so many times and prints the
 //! table of `docs/sink.md`.
 
+mod ready;
+mod stuck;
+
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -31,8 +34,12 @@ struct Setup {
 
 impl Setup {
     fn new(name: &str, roll_interval: &'static str) -> Setup {
+        Setup::with_partitions(PARTITIONS, name, roll_interval)
+    }
+
+    fn with_partitions(partitions: u32, name: &str, roll_interval: &'static str) -> Setup {
         let brokers = Broker::shared().brokers();
-        let topic = Broker::shared().fresh_topic(name, PARTITIONS);
+        let topic = Broker::shared().fresh_topic(name, partitions);
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("lake")).expect("a folder");
         Setup { brokers, topic, folder, roll_interval, produced: 0 }
@@ -44,7 +51,12 @@ impl Setup {
 
     /// A member of the group.
     fn sink(&self, environment: &[(&str, &str)]) -> Sink {
-        let lake = format!("file://{}", self.lake().display());
+        self.sink_of(&self.lake(), environment)
+    }
+
+    /// A member that sees the lake at another path.
+    fn sink_of(&self, lake: &Path, environment: &[(&str, &str)]) -> Sink {
+        let lake = format!("file://{}", lake.display());
         let flags = ["run", "--brokers", self.brokers, "--topic", &self.topic, "--group", &self.topic, "--lake", &lake];
         let more = ["--admin", "127.0.0.1:0"];
         let roll = [("FOOTFALL__SINK__ROLL_INTERVAL", self.roll_interval)];
@@ -68,19 +80,29 @@ impl Setup {
     }
 }
 
+/// Partitions that a member has at the moment.
+fn share(member: &Sink) -> usize {
+    member.admin("/metrics").lines().filter(|line| line.starts_with("footfall_sink_lag_messages{")).count()
+}
+
 /// How a member takes part, as settings.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     name: &'static str,
     protocol: &'static str,
     is_static: bool,
+    /// With KIP-848 it is the broker's.
+    session_timeout: Option<&'static str>,
 }
 
+const CLASSIC: Way =
+    Way { name: "cooperative-sticky", protocol: "classic", is_static: false, session_timeout: Some("6s") };
+const KIP_848: Way = Way { name: "KIP-848", protocol: "consumer", is_static: false, session_timeout: None };
 const WAYS: [Way; 4] = [
-    Way { name: "cooperative-sticky", protocol: "classic", is_static: false },
-    Way { name: "cooperative-sticky, static", protocol: "classic", is_static: true },
-    Way { name: "KIP-848", protocol: "consumer", is_static: false },
-    Way { name: "KIP-848, static", protocol: "consumer", is_static: true },
+    CLASSIC,
+    Way { name: "cooperative-sticky, static", is_static: true, ..CLASSIC },
+    KIP_848,
+    Way { name: "KIP-848, static", is_static: true, ..KIP_848 },
 ];
 
 /// How a member goes.
@@ -104,13 +126,13 @@ impl Way {
 
     fn member_with(self, setup: &Setup, name: &str, more: &[(&'static str, &str)]) -> Sink {
         let mut environment = vec![("FOOTFALL__KAFKA__GROUP_PROTOCOL", self.protocol)];
-        environment.extend(more);
-        if self.protocol == "classic" {
-            environment.push(("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s"));
+        if let Some(session_timeout) = self.session_timeout {
+            environment.push(("FOOTFALL__KAFKA__SESSION_TIMEOUT", session_timeout));
         }
         if self.is_static {
             environment.push(("FOOTFALL__KAFKA__GROUP_INSTANCE_ID", name));
         }
+        environment.extend(more);
         setup.sink(&environment)
     }
 
@@ -120,8 +142,7 @@ impl Way {
         let (mut first, second) = (self.member(&setup, "first"), self.member(&setup, "second"));
         setup.produce(200);
         setup.wait("the rows of two members");
-        // Both have got their share by now, or get it within this time.
-        std::thread::sleep(Duration::from_secs(3));
+        wait_for("two shares", || share(&first) == 2 && share(&second) == 2);
         let ended = Instant::now();
         let mut again = None;
         match end {
@@ -150,10 +171,12 @@ fn whoever_remains_takes_over() {
     let rounds: usize = std::env::var("FOOTFALL_TEST_TAKEOVER").map_or(0, |rounds| rounds.parse().expect("a number"));
     let [cooperative, fixed, kip_848, fixed_848] = WAYS;
     if rounds == 0 {
+        // Nobody waits for the session of a member that leaves, or that comes back under its name.
+        let patient = |way| Way { session_timeout: Some("45s"), ..way };
         let checked = [
             (cooperative, End::Kill),
-            (cooperative, End::Term),
-            (fixed, End::Restart),
+            (patient(cooperative), End::Term),
+            (patient(fixed), End::Restart),
             (kip_848, End::Kill),
             (fixed_848, End::Term),
         ];
@@ -226,7 +249,7 @@ fn a_member_that_hangs_cannot_change_what_happened_without_it() {
     if kafka::left_out() {
         return;
     }
-    let hanging = [WAYS[0], WAYS[2]].map(|way| std::thread::spawn(move || hang(way)));
+    let hanging = [CLASSIC, KIP_848].map(|way| std::thread::spawn(move || hang(way)));
     hanging.into_iter().for_each(|hanging| hanging.join().expect("it holds"));
 }
 

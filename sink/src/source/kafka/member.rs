@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Member {
     group: String,
     instance: Option<String>,
+    /// The group does not tell a member without partitions that it has none.
+    pub(super) is_untold: bool,
     /// So long a partition that goes to another member may still be written.
     pub(super) revoke_timeout: Duration,
 }
@@ -47,6 +49,7 @@ impl Member {
         Member {
             group: settings.group.clone(),
             instance: settings.group_instance_id.clone(),
+            is_untold: settings.group_protocol == GroupProtocol::Consumer,
             revoke_timeout: settings.revoke_timeout,
         }
     }

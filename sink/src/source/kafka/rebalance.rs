@@ -69,6 +69,9 @@ pub(super) struct Context {
     owned: Mutex<HashMap<u32, Ownership>>,
     changes: Mutex<Vec<Change>>,
     has_changes: AtomicBool,
+    /// Has the group said what this member gets, be it nothing?
+    has_share: AtomicBool,
+    begun: Instant,
 }
 
 impl Context {
@@ -84,6 +87,8 @@ impl Context {
             owned: Mutex::default(),
             changes: Mutex::default(),
             has_changes: AtomicBool::new(false),
+            has_share: AtomicBool::new(false),
+            begun: Instant::now(),
         }
     }
 
@@ -93,6 +98,16 @@ impl Context {
 
     pub(super) fn log_id(&self) -> &Arc<str> {
         self.log_id.get().expect("it is set before the group is joined")
+    }
+
+    /// Has the group said what this member gets?
+    pub(super) fn has_share(&self) -> bool {
+        self.has_share.load(Relaxed)
+    }
+
+    /// Time since the client was made, which joins at once.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// Partitions that are ours now.
@@ -212,11 +227,16 @@ impl ConsumerContext for Context {
             _ => (Rebalance::Revoked, self.revoke(consumer, partitions, false)),
         };
         self.source.metrics.rebalance(kind, partitions.count(), started.elapsed());
-        self.source.readiness.log.set(true, "");
-        if let Err(error) = result {
-            // The group waits for an answer, also from a process that is about to end.
-            let _ = consumer.incremental_assign(&TopicPartitionList::new());
-            self.leave(Change::Failed(error));
+        match result {
+            Ok(()) => {
+                self.has_share.store(true, Relaxed);
+                self.source.readiness.log.set(true, "");
+            }
+            Err(error) => {
+                // The group waits for an answer, also from a process that is about to end.
+                let _ = consumer.incremental_assign(&TopicPartitionList::new());
+                self.leave(Change::Failed(error));
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What the broker says about the log, now and then.
 //!
-//! Responsible for three things that messages do not tell: where the log ends, also for a partition that is paused or
-//! stalled; which advisory offset the broker holds (the results of asynchronous commits are not reported); and whether
-//! the topic still is the one that was joined. Runs beside the consumer's thread, so that a slow broker stops nothing.
+//! Responsible for what messages do not tell: where the log ends, also for a partition that is paused or stalled; which
+//! advisory offset the broker holds (the results of asynchronous commits are not reported); whether the topic still is the
+//! one that was joined; and whether this is a member without partitions. Runs beside the consumer's thread, so that a slow
+//! broker stops nothing.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,6 +18,8 @@ use crate::{lag::now_us, source::SourceError};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// A member's first partitions come with the answer to its first heartbeat, or when others have given them up.
+const SHARE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Looks until the consumer is gone.
 pub(super) async fn run(consumer: Weak<Consumer>, topic: Arc<str>) {
@@ -49,7 +52,8 @@ fn look(consumer: &Consumer, topic: &str) -> KafkaResult<()> {
             context.source.readiness.log.set(false, format!("topic {topic} does not exist"));
             return Ok(());
         }
-        Ok(_) => context.source.readiness.log.set(true, ""),
+        Ok(_) if knows_share(consumer, topic) => context.source.readiness.log.set(true, ""),
+        Ok(_) => {}
         Err(error) => {
             context.source.readiness.log.set(false, format!("the broker does not answer: {error}"));
             return Err(error);
@@ -67,6 +71,18 @@ fn look(consumer: &Consumer, topic: &str) -> KafkaResult<()> {
         return Ok(());
     }
     note_committed(consumer, topic, &partitions)
+}
+
+/// Is it known what this member gets? Who gets nothing is told so by `classic`, and nothing at all by `consumer`: such a
+/// member is known by a group that answers and has given it nothing for a while.
+fn knows_share(consumer: &Consumer, topic: &str) -> bool {
+    let context = consumer.context();
+    if context.has_share() || !context.member.is_untold || context.age() < SHARE_WITHIN {
+        return context.has_share();
+    }
+    let mut any = TopicPartitionList::new();
+    any.add_partition(topic, 0);
+    consumer.committed_offsets(any, TIMEOUT).is_ok()
 }
 
 /// What the broker holds for the group. A partition that has been taken away meanwhile gets no number.
