@@ -25,16 +25,21 @@ pub(super) struct Member {
     pub(super) revoke_timeout: Duration,
 }
 
+/// Members learn from the answer to a heartbeat that partitions move. Each of the two rounds of a move waits for the last
+/// of them, however long a session may be.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// How the client joins the group.
 pub(super) fn configure(config: &mut ClientConfig, settings: &KafkaSettings) {
     config.set("group.id", &settings.group);
     match settings.group_protocol {
         GroupProtocol::Classic => {
-            let session_timeout_ms = settings.session_timeout().as_millis();
+            let session_timeout = settings.session_timeout();
+            let heartbeat = (session_timeout / 4).clamp(Duration::from_millis(1), HEARTBEAT);
             config
                 .set("partition.assignment.strategy", "cooperative-sticky")
-                .set("session.timeout.ms", session_timeout_ms.to_string())
-                .set("heartbeat.interval.ms", (session_timeout_ms / 4).max(1).to_string());
+                .set("session.timeout.ms", session_timeout.as_millis().to_string())
+                .set("heartbeat.interval.ms", heartbeat.as_millis().to_string());
         }
         // Timeouts and assignment are the broker's.
         GroupProtocol::Consumer => drop(config.set("group.protocol", "consumer")),
