@@ -187,9 +187,15 @@ impl Duplicates {
 }
 
 impl ChainIds {
-    /// Looks back to the file that starts at an offset, whatever the window is: as a file did that is derived again.
+    /// Looks back to the file that starts at an offset, whatever the window is: as a file did that is derived again. What
+    /// is known of the chain from there on stays known, so that the chain's next file costs one more to read, not all.
     pub(crate) fn look_from(&mut self, start: u64) {
-        (self.since, self.known, self.recent) = (Some(start), None, Recent::default());
+        let reaches_back = self.since.replace(start).is_some_and(|since| since <= start);
+        if reaches_back && self.known.is_some_and(|known| known >= start) {
+            self.recent.forget_starts_before(start);
+        } else {
+            (self.known, self.recent) = (None, Recent::default());
+        }
     }
 
     /// How far back records that follow on a running maximum are looked for.
@@ -226,9 +232,12 @@ impl ChainIds {
 
     /// Which records the memory suggests to be in the lake already, and from which file's start offset on it was asked.
     pub(crate) fn suspects(&self, sieve: &Sieve, extent: &Extent) -> (Vec<Suspect>, u64) {
-        let (suspects, since) = self.recent.find(sieve.ids(), self.bound(extent.opened_us).since_us);
+        let bound = self.bound(extent.opened_us);
+        let (mut suspects, oldest) = self.recent.find(sieve.ids(), bound.since_us);
+        // A segment is forgotten as a whole: some of its files may be before the bound.
+        suspects.retain(|suspect| suspect.file >= bound.start);
         self.shared.metrics.duplicates().looked_up(sieve.ids().len());
-        (suspects, since.unwrap_or(extent.start))
+        (suspects, oldest.map_or(extent.start, |oldest| oldest.max(bound.start)))
     }
 
     /// Drops the records that the lake does hold already.

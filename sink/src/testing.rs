@@ -148,6 +148,28 @@ pub(crate) fn committer(objects: Arc<dyn ObjectStore>, metrics: &Arc<Metrics>) -
     }
 }
 
+/// What makes files, in a store that is asked with little patience.
+pub(crate) fn writer_parts(
+    objects: Arc<dyn ObjectStore>,
+    duplicates: DuplicatesSettings,
+    budget: &Budget,
+    metrics: &Arc<Metrics>,
+) -> WriterParts {
+    let committer = committer(objects, metrics);
+    let duplicates = duplicates_of(&committer, duplicates, budget);
+    WriterParts {
+        topic: TOPIC.into(),
+        committer,
+        duplicates,
+        metrics: Arc::clone(metrics),
+        sealers: Arc::new(Semaphore::new(2)),
+        budget: budget.clone(),
+        checkpoint_files: 3,
+        promotion: Arc::new(Promotion::none()),
+        schema_ids: SchemaIds::built_in(event::Version::NEWEST),
+    }
+}
+
 fn conduct_as(
     partition: u32,
     objects: Arc<dyn ObjectStore>,
@@ -157,19 +179,7 @@ fn conduct_as(
     budget: &Budget,
     metrics: Arc<Metrics>,
 ) -> Conducted {
-    let committer = committer(objects, &metrics);
-    let duplicates = duplicates_of(&committer, duplicates, budget);
-    let parts = WriterParts {
-        topic: TOPIC.into(),
-        committer,
-        duplicates,
-        metrics: Arc::clone(&metrics),
-        sealers: Arc::new(Semaphore::new(2)),
-        budget: budget.clone(),
-        checkpoint_files: 3,
-        promotion: Arc::new(Promotion::none()),
-        schema_ids: SchemaIds::built_in(event::Version::NEWEST),
-    };
+    let parts = writer_parts(objects, duplicates, budget, &metrics);
     let (sender, chunks) = mpsc::channel(4);
     let (wishes, commands) = mpsc::channel(64);
     let (ownership, tenure) = Ownership::begin();

@@ -29,6 +29,8 @@ pub enum Kind {
     Differs,
     /// The chain and the log do not belong together.
     Log,
+    /// A file that was not derived again, because one before it that may hold the same events cannot be read.
+    NotDerived,
     /// Offsets that were lost before they were read, and whose loss was accepted.
     GapMarker,
     /// An object that nothing needs: of a writer that lost a race, of the boot probe, or of somebody else.
@@ -125,6 +127,7 @@ impl Kind {
             Kind::Checkpoint => "checkpoint",
             Kind::Differs => "differs",
             Kind::Log => "log",
+            Kind::NotDerived => "not_derived",
             Kind::GapMarker => "gap_marker",
             Kind::Leftover => "leftover",
             Kind::NotInLog => "not_in_log",

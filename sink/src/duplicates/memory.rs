@@ -133,6 +133,14 @@ impl Recent {
         }
     }
 
+    /// Forgets segments whose files all start before an offset.
+    pub(crate) fn forget_starts_before(&mut self, start: u64) {
+        let is_old = |segment: &Segment| segment.files.last().is_none_or(|file| file.start < start);
+        while self.segments.front().is_some_and(is_old) {
+            self.forget_oldest();
+        }
+    }
+
     /// Is there more than the newest segment?
     pub(crate) fn can_forget(&self) -> bool {
         self.segments.len() > 1

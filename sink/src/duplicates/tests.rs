@@ -1,5 +1,6 @@
 //! Each event once across the files of a chain, whoever writes it and whatever fails.
 
+mod again;
 mod memory;
 mod random;
 mod window;

@@ -117,6 +117,18 @@ async fn the_log_gives_every_file_again_and_tells_a_falsified_one() {
         serde_json::from_str::<serde_json::Value>(line).expect("an object a line");
     }
 
+    // What a damaged file holds is not known, and so not what the files behind it may have dropped.
+    let sound = std::fs::read(&files[0]).expect("a file");
+    std::fs::write(&files[0], "PAR1 torn").expect("written");
+    let [damaged, behind] = [&files[0], &files[2]].map(|path| path.strip_prefix(&lake).expect("in the lake").display());
+    let expected = [
+        format!("error damaged: {damaged}: "),
+        format!("error not_derived: {behind}: it was not derived again: {damaged}"),
+    ];
+    let stdout = check(&full, 1, &expected.each_ref().map(String::as_str));
+    assert!(!stdout.contains("not_in_log"), "{stdout}");
+    std::fs::write(&files[0], sound).expect("written");
+
     let falsified = &files[2];
     falsify(falsified);
     check(&lake_only, 0, &[&format!(" {} rows", count - 1)]);

@@ -63,6 +63,8 @@ impl KafkaReplay {
             KafkaSettings { group_instance_id: None, group_protocol: GroupProtocol::Classic, ..settings.clone() };
         let mut config = client_config(&settings, QUEUE_BYTES);
         config.set("enable.partition.eof", "true");
+        // At the end of the log a fetch waits for more, and what is asked meanwhile waits behind it.
+        config.set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(SourceError::Settings)?;
         let log_id = check_topic(&consumer, &settings.brokers, topic)?;
         let metadata = consumer.fetch_metadata(Some(topic), BOOT_TIMEOUT).map_err(SourceError::Kafka)?;
