@@ -4,7 +4,7 @@
 //! old gateway and a new one take every user's events in turn, while an old sink and a new one share a group; then the
 //! old ones are replaced. "Old" is the same binary with `schema.version = 1`: it writes, reads and has columns for
 //! nothing of version 2. What a registry says the old sink has learned from a real one, or before from one that is down
-//! now.
+//! now. The audit derives the files of both from the log.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use event::Version;
 use kafka::Broker;
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::lake::footers;
 use crate::service::{PARTITIONS, Service, folder, free_port, post, stopped_gateway, stopped_sink};
 
@@ -41,8 +42,7 @@ fn a_new_version_comes_without_a_stop_or_a_loss() {
     let url = "http://127.0.0.1:9";
     let learned = json!({url: {Version::V2.schema_id().to_string(): Version::V2.schema()}});
     std::fs::write(folder.path().join("old-sink.schemas.json"), learned.to_string()).expect("written");
-    let old_sink = |service: &mut Service| registry(service, url, &folder.path().join("old-sink.json"));
-    evolve(folder.path(), old_sink, |_, _| {});
+    evolve(folder.path(), url, |_, _| {});
 }
 
 #[test]
@@ -55,19 +55,23 @@ fn a_new_version_comes_by_a_registry_without_a_stop_or_a_loss() {
     let set = |service: &mut Service, name: &str| {
         registry(service, apicurio.url(), &folder.path().join(format!("{name}.json")));
     };
-    evolve(folder.path(), |service| set(service, "old-sink"), set);
+    evolve(folder.path(), apicurio.url(), set);
 }
 
+const REGISTRY_URL: &str = "FOOTFALL__SCHEMA__REGISTRY__URL";
+const REGISTRY_CACHE: &str = "FOOTFALL__SCHEMA__REGISTRY__CACHE";
+
 fn registry(service: &mut Service, url: &str, cache: &Path) {
-    service.set("FOOTFALL__SCHEMA__REGISTRY__URL", url);
-    service.set("FOOTFALL__SCHEMA__REGISTRY__CACHE", cache.to_str().expect("UTF-8"));
+    service.set(REGISTRY_URL, url);
+    service.set(REGISTRY_CACHE, cache.to_str().expect("UTF-8"));
 }
 
 fn old(service: &mut Service) {
     service.set("FOOTFALL__SCHEMA__VERSION", "1");
 }
 
-fn evolve(folder: &Path, old_sink: impl Fn(&mut Service), others: impl Fn(&mut Service, &str)) {
+/// The old sink learns from the registry at `url`, or has learned before; `others` sets up the rest.
+fn evolve(folder: &Path, url: &str, others: impl Fn(&mut Service, &str)) {
     let Some(python) = readers::python(Path::new(env!("CARGO_TARGET_TMPDIR"))) else { return };
     let (broker, lake, ports) = (Broker::shared(), folder.join("lake"), [free_port(), free_port()]);
     let topic = broker.fresh_topic("evolution", PARTITIONS);
@@ -79,7 +83,8 @@ fn evolve(folder: &Path, old_sink: impl Fn(&mut Service), others: impl Fn(&mut S
     old(&mut sinks[0]);
     others(&mut gateways[0], "old-gateway");
     others(&mut gateways[1], "new-gateway");
-    old_sink(&mut sinks[0]);
+    let learned = folder.join("old-sink.json");
+    registry(&mut sinks[0], url, &learned);
     others(&mut sinks[1], "new-sink");
     gateways.iter_mut().chain(&mut sinks).for_each(Service::restart);
 
@@ -104,6 +109,8 @@ fn evolve(folder: &Path, old_sink: impl Fn(&mut Service), others: impl Fn(&mut S
     eventually("all rows are there", || total("rows") >= events as u64);
     new_sink.terminate();
     assert_eq!((total("rows"), total("dead_letters")), (events as u64, 0));
+    let learned = [(REGISTRY_URL, url), (REGISTRY_CACHE, learned.to_str().expect("UTF-8"))];
+    assert_eq!(audit::must_be_clean(broker, &topic, &lake, &learned).rows, events as u64);
     let said = readers::said(&python, READERS, &[lake.to_str().expect("UTF-8")]);
     judge(&serde_json::from_str(&said).expect("JSON"), events);
 }

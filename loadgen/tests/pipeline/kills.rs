@@ -1,13 +1,14 @@
 //! Sinks that die by SIGKILL at every step of their path, and at random moments under load.
 //!
-//! Goal: 0 lost, 0 duplicated, 0 reordered, and chains that tile the log, wherever a sink dies. Method: a debug build
-//! kills itself where `FOOTFALL_FAILPOINT` says. By default one sink dies once at each point, in one run;
+//! Goal: 0 lost, 0 duplicated, 0 reordered, and chains that tile the log, wherever a sink dies; the log gives every file
+//! again. Method: a debug build kills itself where `FOOTFALL_FAILPOINT` says; the independent reader and the audit judge. By default one sink dies once at each point, in one run;
 //! `FOOTFALL_TEST_SEEDS=3` gives each point and seed a run of its own, and more random kills.
 use std::time::{Duration, Instant};
 
 use kafka::Broker;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
+use crate::audit;
 use crate::lake::{chain_ends, left_halfway, log_ends};
 use crate::load::{Load, Offer};
 use crate::service::{PARTITIONS, Service, folder, free_port, start_gateway, stopped_sink};
@@ -130,14 +131,25 @@ impl Run {
 
     /// Waits for everything to come into the lake, ends all, and looks at what is there.
     fn judge(&mut self, offer: &Offer, sinks: &mut [Service]) -> String {
-        self.load.must_pass().must_hold(offer.events);
+        let report = self.load.must_pass();
+        report.must_hold(offer.events);
         self.gateway.terminate();
         sinks.iter_mut().for_each(Service::terminate);
         self.load.must_verify();
-        let lake = self.folder.path().join("lake");
-        let (chains, log) = (chain_ends(&lake, &self.topic), log_ends(Broker::shared().brokers(), &self.topic));
+        let (broker, lake) = (Broker::shared(), self.folder.path().join("lake"));
+        let (chains, log) = (chain_ends(&lake, &self.topic), log_ends(broker.brokers(), &self.topic));
         assert_eq!(chains, log, "the chains cover the log up to its end");
         let seconds = self.started.elapsed().as_secs();
-        format!("{} events, verified in {seconds} s, {} PUTs left halfway", offer.events, left_halfway(&lake))
+        let audit = audit::must_be_clean(broker, &self.topic, &lake, &[]);
+        assert_eq!(audit.rows, report.rows(), "audit and reader see the same rows");
+        format!(
+            "{} events, 0 lost, {} doubled, 0 reordered in {seconds} s; audit clean: {} files, all derived again, {} leftovers; \
+             {} PUTs left halfway",
+            offer.events,
+            report.rows() - offer.events,
+            audit.files,
+            audit.leftovers,
+            left_halfway(&lake)
+        )
     }
 }

@@ -95,6 +95,11 @@ impl Report {
         assert_eq!(report["events"]["ok"], events, "all events are acknowledged in the end: {report:#}");
         let findings = &report["verification"];
         let resent = findings["duplicated_resent"]["count"].as_u64().expect("a count");
-        assert_eq!(findings["rows"].as_u64().expect("a count"), events + resent, "{findings:#}");
+        assert_eq!(self.rows(), events + resent, "{findings:#}");
+    }
+
+    /// Rows in the lake.
+    pub(crate) fn rows(&self) -> u64 {
+        self.0["verification"]["rows"].as_u64().expect("a count")
     }
 }

@@ -5,6 +5,7 @@
 //! everything has stopped. The size is small by default; `FOOTFALL_TEST_EVENTS` and `FOOTFALL_TEST_RATE` raise it, and
 //! `FOOTFALL_TEST_FOLDER` keeps the lake.
 
+mod audit;
 mod evolution;
 mod kafka;
 mod kills;
