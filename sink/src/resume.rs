@@ -1,7 +1,8 @@
 //! Where a partition's chain ends, read from the lake.
 //!
 //! Responsible for the resume point: the next offset of the chain's last file. It is found by listing the chain from its
-//! newest checkpoint on. Promises: nothing else moves a resume point, neither committed offsets nor a reset policy; a
+//! newest checkpoint on; where the log begins behind it, the files that would come next are asked for by name, because a
+//! list may lag behind. Promises: nothing else moves a resume point, neither committed offsets nor a reset policy; a
 //! chain of another incarnation of the log, or one whose last file cannot be read, is an error and never a fresh start.
 
 #[cfg(test)]
@@ -100,6 +101,29 @@ pub async fn resume(store: &Store, chain: &Chain, log_id: &str) -> Result<Option
     }
 }
 
+/// The end of a chain that goes on, up to an offset, with files that a list has not shown. Costs a look at each of them,
+/// and one more.
+///
+/// # Errors
+/// See [`ResumeError`].
+pub(crate) async fn follow(
+    store: &Store,
+    chain: &Chain,
+    log_id: &str,
+    listed: Resume,
+    until: u64,
+) -> Result<Resume, ResumeError> {
+    let reader = Reader { store, chain, log_id };
+    let mut end = listed;
+    while end.next < until {
+        let path = chain.file(store.root(), end.next);
+        let Some(footer) = reader.found(end.next, &path).await? else { break };
+        let running_max_us = footer.running_max_timestamp_us;
+        end = Resume { next: footer.next_offset, running_max_us, files: end.files + 1, lost_until: None };
+    }
+    Ok(end)
+}
+
 /// Writes the checkpoint that stands for the chain up to a committed file.
 pub(crate) async fn checkpoint(store: &Store, chain: &Chain, file: &Footer) -> object_store::Result<()> {
     let checkpoint = Checkpoint {
@@ -160,15 +184,20 @@ impl Reader<'_> {
     }
 
     async fn footer(&self, start: u64, path: &Path) -> Result<Footer, ResumeError> {
+        let footer = self.found(start, path).await?;
+        footer.ok_or_else(|| self.corrupt(path, "it was listed and is not there".to_owned()))
+    }
+
+    async fn found(&self, start: u64, path: &Path) -> Result<Option<Footer>, ResumeError> {
         match footer::read(self.store.objects().as_ref(), path).await {
             Ok(Some(footer)) => {
                 self.check_log_id(path, &footer.log_id)?;
                 if (footer.start_offset, footer.partition) != (start, self.chain.partition) {
                     return Err(self.corrupt(path, "its footer does not match its name".to_owned()));
                 }
-                Ok(footer)
+                Ok(Some(footer))
             }
-            Ok(None) => Err(self.corrupt(path, "it was listed and is not there".to_owned())),
+            Ok(None) => Ok(None),
             Err(FooterError::Corrupt(reason)) => Err(self.corrupt(path, reason)),
             Err(FooterError::Store(reason)) => Err(self.store_error(reason)),
         }

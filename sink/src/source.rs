@@ -5,7 +5,7 @@
 //! up makes its source stop reading that partition); nothing of a source ever moves a resume point, only the chain does.
 //! Leaves to the partition task what becomes of the records.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -36,7 +36,7 @@ use crate::{
     health::Readiness,
     metrics::Metrics,
     object_path::Chain,
-    resume::{Resume, ResumeError, resume},
+    resume::{Resume, ResumeError, follow, resume},
     source::{journal::JournalSource, kafka::KafkaSource},
     store::Store,
 };
@@ -97,12 +97,7 @@ impl SourceContext {
     ///
     /// # Errors
     /// When there is a gap between chain and log, or the chain goes beyond the log.
-    pub(crate) fn position(
-        &self,
-        partition: u32,
-        resume: &mut Resume,
-        log: std::ops::Range<u64>,
-    ) -> Result<u64, SourceError> {
+    pub(crate) fn position(&self, partition: u32, resume: &mut Resume, log: Range<u64>) -> Result<u64, SourceError> {
         let lake = || self.store.url().to_owned();
         if resume.next > log.end {
             return Err(SourceError::Behind { partition, lake: lake(), next: resume.next, end: log.end });
@@ -125,10 +120,35 @@ impl SourceContext {
     /// Where a partition's chain ends; a lake that does not answer is asked again until the time is over.
     pub(crate) async fn resume(&self, partition: u32, log_id: &str) -> Result<Option<Resume>, SourceError> {
         let chain = Chain::new(&*self.topic, partition);
+        self.until_answered(partition, || resume(&self.store, &chain, log_id)).await
+    }
+
+    /// The same end, unless the log begins behind it and the chain goes on: then the list was old, and there is no gap.
+    /// What the chain has was in the log, whose end may have moved since it was asked for.
+    pub(crate) async fn confirmed(
+        &self,
+        partition: u32,
+        log_id: &str,
+        listed: Resume,
+        log: &mut Range<u64>,
+    ) -> Result<Resume, SourceError> {
+        let chain = Chain::new(&*self.topic, partition);
+        let looking = || follow(&self.store, &chain, log_id, listed.clone(), log.start);
+        let end = self.until_answered(partition, looking).await?;
+        if end != listed {
+            log.end = log.end.max(end.next);
+        }
+        Ok(end)
+    }
+
+    async fn until_answered<T, F>(&self, partition: u32, look: impl Fn() -> F) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, ResumeError>>,
+    {
         let deadline = Instant::now() + self.resume_timeout;
         loop {
-            match timeout_at(deadline, resume(&self.store, &chain, log_id)).await {
-                Ok(Ok(end)) => return Ok(end),
+            match timeout_at(deadline, look()).await {
+                Ok(Ok(found)) => return Ok(found),
                 Ok(Err(ResumeError::Store { .. })) if Instant::now() + RESUME_PAUSE < deadline => {
                     sleep(RESUME_PAUSE).await;
                 }

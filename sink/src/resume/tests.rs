@@ -59,6 +59,26 @@ async fn files_before_the_newest_checkpoint_are_not_needed() {
 }
 
 #[tokio::test]
+async fn files_that_a_list_does_not_show_are_found_by_their_names() {
+    let lake = memory();
+    write(&lake, 60, 10).await;
+    let store = Store::with_objects(Arc::clone(&lake), "memory:///");
+    let followed = async |from: u64, until: u64| {
+        let listed = Resume { files: 1, ..Resume::at(from) };
+        let end = follow(&store, &chain(), LOG_ID, listed, until).await.expect("readable");
+        (end.next, end.files)
+    };
+    assert_eq!(followed(20, 15).await, (20, 1));
+    assert_eq!(followed(20, 21).await, (30, 2));
+    assert_eq!(followed(0, 45).await, (50, 6));
+    assert_eq!(followed(40, 100).await, (60, 3), "behind the last file there is none");
+    delete(&lake, 30).await;
+    assert_eq!(followed(10, 60).await, (30, 3), "a hole is one");
+    let other = follow(&store, &chain(), "log-2", Resume::at(0), 60).await.expect_err("of another log").to_string();
+    assert!(other.contains("another incarnation"), "{other}");
+}
+
+#[tokio::test]
 async fn names_that_are_not_ours_are_no_part_of_the_chain() {
     let lake = memory();
     write(&lake, 7, 10).await;

@@ -29,7 +29,7 @@ pub(super) struct Fleet {
     started: u32,
     /// Retention has taken what the lake does not have: sinks must refuse to go on.
     is_gap_made: bool,
-    /// A sink that reads behind the others, or sees an old list, may find that the log has dropped what it wants to read.
+    /// A sink that reads behind the others may find that the log has dropped what it wants to read.
     has_retained: bool,
 }
 
@@ -198,9 +198,9 @@ impl Fleet {
             Err(error) => error.to_string(),
         };
         let is_store = line.contains("check the store") || line.contains("stays in the log");
-        let is_gap =
-            self.has_retained && (line.contains("are gone from the log") || line.contains("retention has passed"));
-        self.world.judged(hold(Invariant::NoFailure, is_store || is_gap, || line));
+        let is_gap = self.is_gap_made && line.contains("are gone from the log");
+        let is_behind = self.has_retained && line.contains("retention has passed");
+        self.world.judged(hold(Invariant::NoFailure, is_store || is_gap || is_behind, || line));
     }
 
     pub(super) fn is_gap_made(&self) -> bool {

@@ -236,7 +236,7 @@ impl Gift {
         sleep(Duration::from_millis(5)).await;
         self.life.thawed().await;
         let end = self.context.resume(self.partition, LOG_ID).await?;
-        let (resume, position) = self.checked(end)?;
+        let (resume, position) = self.checked(end).await?;
         let Gift { world, life, partition, drain, tenure, .. } = self;
         world.note("resume", format_args!("{} at {} of {partition}", life.process, resume.next));
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
@@ -251,14 +251,21 @@ impl Gift {
     }
 
     /// Where the chain goes on, and where to read from.
-    fn checked(&self, end: Option<Resume>) -> Result<(Resume, u64), SourceError> {
-        let log = self.world.log.lock();
-        let log = &log.partitions[self.partition as usize];
-        let Some(mut resume) = end else { return Ok((Resume::at(0), log.start)) };
+    async fn checked(&self, listed: Option<Resume>) -> Result<(Resume, u64), SourceError> {
+        let (mut log, committed) = {
+            let log = self.world.log.lock();
+            let log = &log.partitions[self.partition as usize];
+            (log.start..log.end, log.committed)
+        };
+        let Some(listed) = listed else { return Ok((Resume::at(0), log.start)) };
+        let mut resume = match is_planted(Bug::BelievesLists) {
+            true => listed,
+            false => self.context.confirmed(self.partition, LOG_ID, listed, &mut log).await?,
+        };
         if is_planted(Bug::ResumesFromCommitted) {
-            resume.next = log.committed;
+            resume.next = committed;
         }
-        let position = self.context.position(self.partition, &mut resume, log.start..log.end)?;
+        let position = self.context.position(self.partition, &mut resume, log)?;
         Ok((resume, position))
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Bug {
     SkipsRuleA,
     /// Partitions resume at the group's committed offset.
     ResumesFromCommitted,
+    /// What a list does not show is not looked for, so that one that lags behind makes a gap.
+    BelievesLists,
     /// Rule B is skipped: the loser of a create goes on with what it has.
     KeepsBuffer,
     /// A user's rows are not kept in log order.

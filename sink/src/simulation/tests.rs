@@ -86,6 +86,7 @@ fn every_planted_bug_is_found() {
     check(Bug::AdoptsUnread, &[Invariant::Tiling, Invariant::NoFailure]);
     check(Bug::SkipsRuleA, &[Invariant::Tiling, Invariant::NoFailure]);
     check(Bug::ResumesFromCommitted, &[Invariant::Tiling, Invariant::NoFailure]);
+    check(Bug::BelievesLists, &[Invariant::NoFailure]);
     check(Bug::KeepsBuffer, &[Invariant::Tiling, Invariant::NoFailure]);
     check(Bug::SortsUnstably, &[Invariant::Order]);
     check(Bug::ForgetsAtTakeover, &[Invariant::ExactlyOnce]);

@@ -90,10 +90,11 @@ impl JournalSource {
         partition: u32,
         log_id: &str,
     ) -> Result<(Resume, u64), SourceError> {
-        let log = self.journal.start_offset(partition)..self.journal.end_offset(partition);
+        let mut log = self.journal.start_offset(partition)..self.journal.end_offset(partition);
         // A journal drops only what a lake holds: an empty lake beside a journal that does not begin at 0 is the wrong
         // one.
-        let mut resume = context.resume(partition, log_id).await?.unwrap_or_else(|| Resume::at(0));
+        let listed = context.resume(partition, log_id).await?.unwrap_or_else(|| Resume::at(0));
+        let mut resume = context.confirmed(partition, log_id, listed, &mut log).await?;
         let position = context.position(partition, &mut resume, log)?;
         Ok((resume, position))
     }

@@ -167,19 +167,21 @@ impl Context {
     fn checked(
         &self,
         partition: u32,
-        end: Option<Resume>,
-        Range { start, end: high }: Range<u64>,
+        listed: Option<Resume>,
+        mut log: Range<u64>,
     ) -> Result<(Resume, u64), SourceError> {
-        let Some(mut resume) = end else {
+        let Some(listed) = listed else {
             tracing::info!(
                 partition,
-                start,
+                start = log.start,
                 "the lake has no file of this partition yet: it begins where the log begins"
             );
-            return Ok((Resume::at(0), start));
+            return Ok((Resume::at(0), log.start));
         };
-        let position = self.source.position(partition, &mut resume, start..high)?;
-        tracing::info!(partition, next = resume.next, log_end = high, "resuming where the partition's chain ends");
+        let confirming = self.source.confirmed(partition, self.log_id(), listed, &mut log);
+        let mut resume = self.runtime.block_on(confirming)?;
+        let position = self.source.position(partition, &mut resume, log.clone())?;
+        tracing::info!(partition, next = resume.next, log_end = log.end, "resuming where the partition's chain ends");
         Ok((resume, position))
     }
 
