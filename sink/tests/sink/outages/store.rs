@@ -1,6 +1,7 @@
 //! An S3 server that is gone for a while, and one that no longer knows the sink's key.
 
 use std::{
+    fmt,
     io::Write,
     time::{Duration, Instant},
 };
@@ -15,15 +16,66 @@ use crate::{
     s3::{Bucket, sink},
 };
 
-/// How long the store is down; 300 for the long run.
+/// How long the store is down, 30 unless it is set; 300 for the long run.
 const DOWN_SECONDS: &str = "FOOTFALL_TEST_STORE_DOWN_SECONDS";
 /// The smallest budget that there is.
 const MEMORY_BYTES: usize = 16 << 20;
 
-fn held_bytes(sink: &Sink) -> f64 {
-    let metrics = sink.admin("/metrics");
-    let holders = metrics.lines().filter_map(|line| line.strip_prefix("footfall_sink_memory_bytes{"));
-    holders.filter_map(|holder| holder.split_once("} ")?.1.parse::<f64>().ok()).sum()
+/// What the operator's graphs show at a moment.
+struct Shown {
+    /// Since the store went down.
+    at: Duration,
+    lag_seconds: f64,
+    lag_messages: f64,
+    failing_seconds: f64,
+    file_age_seconds: f64,
+    held_bytes: f64,
+    resident_bytes: f64,
+    is_memory_full: bool,
+}
+
+impl Shown {
+    fn now(sink: &Sink, since: Instant) -> Shown {
+        let metrics = sink.admin("/metrics");
+        let series = |name: &str| -> Vec<f64> {
+            let of_name = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(['{', ' ']));
+            of_name.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok()).collect()
+        };
+        let sum = |name: &str| series(name).iter().sum();
+        Shown {
+            at: since.elapsed(),
+            lag_seconds: series("footfall_sink_lag_seconds").into_iter().fold(0.0, f64::max),
+            lag_messages: sum("footfall_sink_lag_messages"),
+            failing_seconds: sum("footfall_sink_store_failing_seconds"),
+            file_age_seconds: sum("footfall_sink_store_file_age_seconds"),
+            held_bytes: sum("footfall_sink_memory_bytes"),
+            resident_bytes: sum("footfall_process_resident_bytes"),
+            is_memory_full: sum("footfall_sink_memory_full") > 0.0,
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>6.1} s: lag {:>6.1} s, {:>8} messages; failing {:>5.1} s, last file {:>5.1} s ago; {:>4.1} MiB held, {:>3.0} MiB \
+             resident{}",
+            self.at.as_secs_f64(),
+            self.lag_seconds,
+            self.lag_messages,
+            self.failing_seconds,
+            self.file_age_seconds,
+            self.held_bytes / 1_048_576.0,
+            self.resident_bytes / 1_048_576.0,
+            if self.is_memory_full { ", memory full" } else { "" }
+        )
+    }
+}
+
+/// Says something although the test may pass.
+fn say(line: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[test]
@@ -51,30 +103,48 @@ fn a_store_that_is_down_or_denies_is_waited_for() {
     wait_for("the first rows", || bucket.rows().len() == events);
 
     server.kill();
-    let since = Instant::now();
-    let (mut held, mut resident) = (0.0_f64, 0.0_f64);
-    while since.elapsed() < Duration::from_secs(down) {
+    say("\nthe store is down");
+    let (since, length) = (Instant::now(), Duration::from_secs(down));
+    let (mut held, mut resident, mut said) = (0.0_f64, 0.0_f64, Instant::now());
+    while since.elapsed() < length {
         produce(brokers, &topic, events..events + 4_000);
         events += 4_000;
         std::thread::sleep(Duration::from_millis(500));
-        held = held.max(held_bytes(&running));
-        resident = resident.max(running.value("footfall_process_resident_bytes"));
+        let shown = Shown::now(&running, since);
+        held = held.max(shown.held_bytes);
+        resident = resident.max(shown.resident_bytes);
+        if said.elapsed() >= length / 10 {
+            said = Instant::now();
+            say(shown);
+        }
     }
     assert!(!running.is_ready());
-    let failing = running.value("footfall_sink_store_failing_seconds");
+    let failing = Shown::now(&running, since).failing_seconds;
     assert!(failing > down as f64 / 2.0 && running.store_errors("unreachable") > 1.0, "{failing} s");
     #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
     let bound = MEMORY_BYTES as f64;
     assert!(held > 0.0 && held <= 1.1 * bound, "{held} bytes are held");
     server.restart(SECRET);
     let back = Instant::now();
-    wait_for("the rows of the outage", || bucket.rows().len() >= events);
-    let caught_up = back.elapsed().as_secs_f64();
+    say("the store is back");
+    let caught_up = loop {
+        let (shown, elapsed) = (Shown::now(&running, since), back.elapsed());
+        // Reading all rows takes its time, and is done once the sink says that there is nothing left.
+        if shown.lag_messages == 0.0 && bucket.rows().len() >= events {
+            say(shown);
+            break elapsed.as_secs_f64();
+        }
+        assert!(elapsed < length + Duration::from_secs(90), "the rows of the outage do not come: {shown}");
+        if said.elapsed() >= length / 20 {
+            said = Instant::now();
+            say(shown);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     let (held, resident) = (held / 1_048_576.0, resident / 1_048_576.0);
-    let _ = writeln!(
-        std::io::stderr(),
-        "\ndown {down} s: {events} events, at most {held:.1} MiB held, {resident:.0} MiB resident, caught up {caught_up:.1} s after"
-    );
+    say(format_args!(
+        "down {down} s: {events} events, at most {held:.1} MiB held, {resident:.0} MiB resident, caught up {caught_up:.1} s after"
+    ));
 
     server.restart("another secret");
     produce(brokers, &topic, events..events + 500);
