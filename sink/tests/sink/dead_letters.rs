@@ -197,6 +197,46 @@ fn a_letter_enters_the_log_again_after_a_fix_and_becomes_one_row() {
     assert!(stdout.contains("5 duplicates"), "{stdout}");
 }
 
+/// The letters are in the lake before the data file that counts them, and a sink may die in between.
+#[test]
+fn letters_of_a_sink_that_died_before_its_file_came_are_there_once() {
+    if kafka::left_out() {
+        return;
+    }
+    let brokers = Broker::shared().brokers();
+    // Who comes after it cuts where it did, or elsewhere.
+    for (rows_max, objects) in [("13", 2), ("1000", 2)] {
+        let topic = Broker::shared().fresh_topic("letters-killed", 1);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (lake, url) = (folder.path().join("lake"), format!("file://{}", folder.path().join("lake").display()));
+        produce(brokers, &topic);
+        let start = |environment: &[(&str, &str)]| {
+            let flags = ["run", "--brokers", brokers, "--topic", &topic, "--group", &topic, "--lake", &url];
+            let more = ["--roll-interval", "2s", "--admin", "127.0.0.1:0"];
+            Sink::start(
+                &[&flags[..], &more].concat(),
+                &[&[("FOOTFALL__KAFKA__SESSION_TIMEOUT", "6s")], environment].concat(),
+            )
+        };
+        let limit = "FOOTFALL__SINK__ROLL_ROWS_MAX";
+        let (code, stderr) = start(&[(limit, "13"), ("FOOTFALL_FAILPOINT", "before_put:1")]).end();
+        assert_eq!(code, None, "it kills itself: {stderr}");
+        assert_eq!((files(&lake.join("events")).len(), files(&lake.join("dead-letters")).len()), (0, 1));
+
+        let running = start(&[(limit, rows_max)]);
+        wait_for("all rows", || rows(&lake).len() == 10);
+        wait_for("all letters", || files(&lake.join("dead-letters")).len() == objects);
+        stop(running);
+        let at = ["--lake", &url, "--topic", &topic];
+        check(&[&["list"], &at[..]].concat(), 0, &["7 dead letters of "]);
+        let (code, stdout, stderr) = output(&[&["audit"], &at[..], &["--brokers", brokers, "--full"]].concat());
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert_eq!(stdout.matches("note  leftover").count(), usize::from(rows_max != "13"), "{stdout}");
+        let forced = [&["retry"], &at[..], &["--brokers", brokers, "--force"]].concat();
+        check(&forced, 0, &["7 letters sent, 0 skipped, 0 had been sent before"]);
+    }
+}
+
 #[test]
 fn what_cannot_be_done_is_one_line() {
     #[track_caller]
