@@ -46,6 +46,8 @@ pub struct Place {
 pub struct Buffer {
     parts: Vec<Part>,
     extent: Extent,
+    /// What the records' headers take of memory.
+    headers_bytes: usize,
     /// Records that others wrote, in our form. Hardly ever there.
     resolved: Option<Arc<Resolved>>,
 }
@@ -84,7 +86,7 @@ impl Resolved {
 impl Buffer {
     /// An empty buffer for the file that starts where the chain ends.
     pub fn new(start: u64, running_max_us: i64) -> Buffer {
-        Buffer { parts: Vec::new(), extent: Extent::empty(start, running_max_us), resolved: None }
+        Buffer { parts: Vec::new(), extent: Extent::empty(start, running_max_us), headers_bytes: 0, resolved: None }
     }
 
     /// Takes records up to the cut, if the policy finds one; then also returns what comes after it.
@@ -111,6 +113,7 @@ impl Buffer {
         }
         let rest = taken.end..range.end;
         if !taken.is_empty() {
+            self.headers_bytes += chunk.headers_memory_bytes(&taken);
             self.parts.push(Part { chunk: Arc::clone(&chunk), range: taken });
         }
         cut.map(|reason| (reason, (!rest.is_empty()).then_some(Part { chunk, range: rest })))
@@ -123,7 +126,7 @@ impl Buffer {
 
     /// What the records take of memory.
     pub(crate) fn memory_bytes(&self) -> usize {
-        memory_bytes(self.extent.log_bytes, self.extent.records)
+        memory_bytes(self.extent.log_bytes, self.extent.records) + self.headers_bytes
     }
 
     /// Is there no record?
@@ -134,6 +137,11 @@ impl Buffer {
     /// The record at a place, in our form if another schema's has been brought into it.
     pub fn record(&self, place: Place) -> Record<'_> {
         self.resolved(place).unwrap_or_else(|| self.parts[place.part as usize].chunk.record(place.position))
+    }
+
+    /// Names and values of the headers of the record at a place.
+    pub(crate) fn headers(&self, place: Place) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.parts[place.part as usize].chunk.headers(place.position)
     }
 
     /// All records in log order.

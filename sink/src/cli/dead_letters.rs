@@ -46,7 +46,7 @@ pub(crate) enum DeadLetters {
     },
     /// Show one letter: why, when, whose, and its bytes
     Show(ShowArgs),
-    /// Send letters to the log again, as new records with the same key and bytes, if they would be rows now
+    /// Send letters to the log again, as new records with the same key, bytes and headers, if they would be rows now
     Retry(RetryArgs),
 }
 
@@ -255,6 +255,10 @@ impl ShowArgs {
                 "key": key.map(|key| String::from_utf8_lossy(key)),
                 "key_base64": key.map(|key| STANDARD.encode(key)),
                 "value_base64": value.map(|value| STANDARD.encode(value)),
+                "headers": letter.headers.iter().map(|(name, value)| json!({
+                    "name": name,
+                    "value_base64": value.as_ref().map(|value| STANDARD.encode(value)),
+                })).collect::<Vec<_>>(),
             }));
             return;
         }
@@ -266,6 +270,10 @@ impl ShowArgs {
         announce(format!("retried   {}", if is_retried { "yes" } else { "no" }));
         announce(format!("schema id {}", letter.schema_id().map_or("none".to_owned(), |id| id.to_string())));
         announce(format!("key       {}: {:?}", bytes(key), String::from_utf8_lossy(key.unwrap_or_default())));
+        for (name, value) in &letter.headers {
+            let value = value.as_deref().unwrap_or_default();
+            announce(format!("header    {name}: {:?}", String::from_utf8_lossy(value)));
+        }
         announce(format!("value     {}", bytes(value)));
         hex_lines(value.unwrap_or_default()).for_each(announce);
     }

@@ -7,7 +7,9 @@ use arrow::{
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-/// A record that could not become a row, with its bytes as they lie in the log.
+use super::headers::{self, Header};
+
+/// A record that could not become a row, as it lies in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// Where it lay in its partition.
@@ -22,6 +24,8 @@ pub struct Letter {
     pub key: Option<Vec<u8>>,
     /// The record's value.
     pub value: Option<Vec<u8>>,
+    /// The record's headers, in their order.
+    pub headers: Vec<Header>,
 }
 
 impl Letter {
@@ -48,14 +52,20 @@ pub(super) fn letters(object: Bytes) -> Result<Vec<Letter>, String> {
             |name| column(&batch, name)?.as_binary_opt::<i32>().ok_or_else(|| format!("its {name} is no bytes"));
         let (reasons, messages) = (texts("reason")?, texts("message")?);
         let (keys, values) = (bytes("key")?, bytes("value")?);
-        letters.extend((0..batch.num_rows()).map(|row| Letter {
-            offset: offsets[row],
-            timestamp_us: times.value(row),
-            reason: reasons.value(row).to_owned(),
-            message: messages.value(row).to_owned(),
-            key: keys.is_valid(row).then(|| keys.value(row).to_vec()),
-            value: values.is_valid(row).then(|| values.value(row).to_vec()),
-        }));
+        // Older objects do not have it.
+        let headers = batch.column_by_name("headers").map(|_| texts("headers")).transpose()?;
+        for (row, offset) in offsets.into_iter().enumerate() {
+            let headers = headers.filter(|headers| headers.is_valid(row)).map(|headers| headers.value(row));
+            letters.push(Letter {
+                offset,
+                timestamp_us: times.value(row),
+                reason: reasons.value(row).to_owned(),
+                message: messages.value(row).to_owned(),
+                key: keys.is_valid(row).then(|| keys.value(row).to_vec()),
+                value: values.is_valid(row).then(|| values.value(row).to_vec()),
+                headers: headers.map_or(Ok(Vec::new()), headers::from_text)?,
+            });
+        }
     }
     Ok(letters)
 }

@@ -1,6 +1,6 @@
 //! Dead letters enter the log again.
 //!
-//! Responsible for sending letters as new records with the same key and bytes, behind a check that they would be rows
+//! Responsible for sending letters as new records with the same key, bytes and headers, behind a check that they would be rows
 //! now. Promises: a letter is marked once its new record is acknowledged, and a marked one is not sent again; a crash
 //! between the two sends it twice, and then the sink drops the second as a duplicate of the first. When it was received
 //! stands in its value, and stays.
@@ -148,7 +148,7 @@ async fn send(
 ) -> Result<(), RetryError> {
     for letter in letters {
         let origin = format!("{topic}/{}/{}", tray.partition, letter.offset);
-        log.push(letter.key.as_deref(), letter.value.as_deref(), &origin)?;
+        log.push(letter.key.as_deref(), letter.value.as_deref(), &letter.headers, &origin)?;
     }
     log.finish().await?;
     let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros();

@@ -6,7 +6,7 @@
 use ::journal::{Batch, Journal};
 
 use super::{SourceError, kafka::append::KafkaAppend};
-use crate::config::KafkaSettings;
+use crate::{config::KafkaSettings, dead_letter::Header};
 
 /// A log that takes records.
 #[derive(Debug)]
@@ -31,17 +31,24 @@ impl Append {
         Ok(Append::Kafka(Box::new(KafkaAppend::open(settings, topic)?)))
     }
 
-    /// Takes a record that lay at `origin` before; a journal, whose records have no headers, keeps no such note.
+    /// Takes a record that lay at `origin` before; a journal, whose records have no headers, keeps neither these nor the
+    /// note.
     ///
     /// # Errors
     /// When the log refuses it.
-    pub(crate) fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, origin: &str) -> Result<(), SourceError> {
+    pub(crate) fn push(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+        origin: &str,
+    ) -> Result<(), SourceError> {
         match self {
             Append::Journal(_, records) => {
                 records.push((key.unwrap_or_default().to_vec(), value.unwrap_or_default().to_vec()));
                 Ok(())
             }
-            Append::Kafka(kafka) => tokio::task::block_in_place(|| kafka.push(key, value, origin)),
+            Append::Kafka(kafka) => tokio::task::block_in_place(|| kafka.push(key, value, headers, origin)),
         }
     }
 

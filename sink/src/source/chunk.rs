@@ -1,8 +1,11 @@
 //! A run of one partition's records, in log order, in one allocation.
 //!
 //! Responsible for holding records on their way from a source to a file without an allocation for each of them. The
-//! log bytes of records are the unit in which files are cut. Promises: what a chunk takes of memory is counted for as long
+//! log bytes of records, which are key and value, are the unit in which files are cut. A record's headers come along for
+//! the case that it becomes a dead letter. Promises: what a chunk takes of memory is counted for as long
 //! as it lives, wherever it is.
+
+use std::ops::Range;
 
 use crate::budget::{Budget, Held, Holder};
 
@@ -33,6 +36,10 @@ pub struct Chunk {
     pub generation: u32,
     arena: Vec<u8>,
     index: Vec<Entry>,
+    /// By position; hardly ever there.
+    headers: Vec<HeaderEntry>,
+    /// Bytes of the arena that are headers.
+    header_bytes: usize,
     /// What is counted of it, if somebody counts.
     held: Option<Held>,
 }
@@ -44,6 +51,16 @@ struct Entry {
     timestamp_us: i64,
     start: u32,
     key_bytes: u32,
+    value_bytes: u32,
+}
+
+/// Where a header lies in the arena: its name, then its value.
+#[derive(Clone, Copy, Debug)]
+struct HeaderEntry {
+    /// Of its record.
+    position: u32,
+    start: u32,
+    name_bytes: u32,
     value_bytes: u32,
 }
 
@@ -75,7 +92,7 @@ impl Chunk {
 
     /// Gives back the room that no record has taken, if it is much.
     pub(crate) fn trim(&mut self) {
-        if self.memory_bytes() / 2 > memory_bytes(self.log_bytes(), self.index.len()) {
+        if self.memory_bytes() / 2 > memory_bytes(self.arena.len(), self.index.len()) {
             self.arena.shrink_to_fit();
             self.index.shrink_to_fit();
             self.count();
@@ -83,7 +100,8 @@ impl Chunk {
     }
 
     fn memory_bytes(&self) -> usize {
-        memory_bytes(self.arena.capacity(), self.index.capacity())
+        let headers = self.headers.capacity() * size_of::<HeaderEntry>();
+        memory_bytes(self.arena.capacity(), self.index.capacity()) + headers
     }
 
     fn count(&mut self) {
@@ -95,23 +113,35 @@ impl Chunk {
 
     /// Copies a record to the end of the chunk.
     pub fn push(&mut self, record: Record<'_>) {
-        let start = self.arena.len();
-        let mut append = |bytes: Option<&[u8]>| match bytes {
-            None => ABSENT,
-            Some(bytes) => {
-                self.arena.extend_from_slice(bytes);
-                u32::try_from(bytes.len()).expect("a log limits a record to less than 4 GiB")
-            }
-        };
-        let (key_bytes, value_bytes) = (append(record.key), append(record.value));
-        self.index.push(Entry {
-            offset: record.offset,
-            timestamp_us: record.timestamp_us,
-            start: u32::try_from(start).expect("sources hand chunks over long before 4 GiB"),
-            key_bytes,
-            value_bytes,
-        });
+        let start = self.start();
+        let (key_bytes, value_bytes) = (self.append(record.key), self.append(record.value));
+        let Record { offset, timestamp_us, .. } = record;
+        self.index.push(Entry { offset, timestamp_us, start, key_bytes, value_bytes });
         self.count();
+    }
+
+    /// Adds a header to the last record.
+    pub fn push_header(&mut self, name: &str, value: Option<&[u8]>) {
+        let Some(position) = self.len().checked_sub(1) else { return };
+        let start = self.start();
+        let (name_bytes, value_bytes) = (self.append(Some(name.as_bytes())), self.append(value));
+        self.header_bytes += self.arena.len() - start as usize;
+        self.headers.push(HeaderEntry { position, start, name_bytes, value_bytes });
+        self.count();
+    }
+
+    fn start(&self) -> u32 {
+        u32::try_from(self.arena.len()).expect("sources hand chunks over long before 4 GiB")
+    }
+
+    fn append(&mut self, bytes: Option<&[u8]>) -> u32 {
+        let Some(bytes) = bytes else { return ABSENT };
+        self.arena.extend_from_slice(bytes);
+        u32::try_from(bytes.len()).expect("a log limits a record to less than 4 GiB")
+    }
+
+    fn slice(&self, start: usize, bytes: u32) -> Option<&[u8]> {
+        (bytes != ABSENT).then(|| &self.arena[start..start + bytes as usize])
     }
 
     /// The record at a position.
@@ -119,13 +149,33 @@ impl Chunk {
         let entry = &self.index[position as usize];
         let key_start = entry.start as usize;
         let value_start = key_start + present(entry.key_bytes);
-        let slice = |start: usize, bytes: u32| (bytes != ABSENT).then(|| &self.arena[start..start + bytes as usize]);
         Record {
             offset: entry.offset,
             timestamp_us: entry.timestamp_us,
-            key: slice(key_start, entry.key_bytes),
-            value: slice(value_start, entry.value_bytes),
+            key: self.slice(key_start, entry.key_bytes),
+            value: self.slice(value_start, entry.value_bytes),
         }
+    }
+
+    /// Names and values of the headers of the record at a position, in their order.
+    pub(crate) fn headers(&self, position: u32) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.headers[self.headers_of(&(position..position + 1))].iter().map(|entry| {
+            let start = entry.start as usize;
+            let name = self.slice(start, entry.name_bytes).unwrap_or_default();
+            let name = str::from_utf8(name).expect("it came as text");
+            (name, self.slice(start + name.len(), entry.value_bytes))
+        })
+    }
+
+    /// What the headers of some records take of memory.
+    pub(crate) fn headers_memory_bytes(&self, records: &Range<u32>) -> usize {
+        let of = &self.headers[self.headers_of(records)];
+        of.iter().map(|of| size_of::<HeaderEntry>() + present(of.name_bytes) + present(of.value_bytes)).sum()
+    }
+
+    fn headers_of(&self, records: &Range<u32>) -> Range<usize> {
+        let before = |position: u32| self.headers.partition_point(|entry| entry.position < position);
+        before(records.start)..before(records.end)
     }
 
     /// Offset, timestamp and log bytes of the record at a position: all that a roll looks at.
@@ -146,6 +196,11 @@ impl Chunk {
 
     /// Bytes of all keys and values.
     pub fn log_bytes(&self) -> usize {
+        self.arena.len() - self.header_bytes
+    }
+
+    /// Bytes of all keys, values and headers.
+    pub(crate) fn bytes(&self) -> usize {
         self.arena.len()
     }
 }
@@ -185,5 +240,27 @@ mod tests {
         let back: Vec<_> = (0..chunk.len()).map(|position| chunk.record(position)).collect();
         assert_eq!((back.as_slice(), chunk.log_bytes()), (records.as_slice(), 5));
         assert_eq!(chunk.head(0), (5, 1, 5));
+    }
+
+    #[test]
+    fn headers_are_their_records_and_no_log_bytes() {
+        let record = |offset| Record { offset, timestamp_us: 1, key: Some(b"u1"), value: Some(b"one") };
+        let mut chunk = Chunk::new(0);
+        for offset in 0..4 {
+            chunk.push(record(offset));
+            if offset % 2 == 1 {
+                chunk.push_header("trace", Some(b"\xff"));
+                chunk.push_header("trace", None);
+            }
+        }
+        for position in 0..4 {
+            assert_eq!(chunk.record(position), record(position.into()));
+            let headers: Vec<_> = chunk.headers(position).collect();
+            let expected = [("trace", Some(&b"\xff"[..])), ("trace", None)];
+            assert_eq!(headers, if position % 2 == 1 { &expected[..] } else { &[] });
+        }
+        assert_eq!((chunk.log_bytes(), chunk.bytes()), (20, 42));
+        assert_eq!(chunk.headers_memory_bytes(&(0..2)), 11 + 2 * size_of::<HeaderEntry>());
+        assert_eq!(chunk.headers_memory_bytes(&(2..3)), 0);
     }
 }

@@ -13,7 +13,7 @@ use kafka::Broker;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    message::Headers,
+    message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
@@ -31,7 +31,10 @@ fn produce(brokers: &str, topic: &str) {
         if number >= 10 {
             value[1..5].copy_from_slice(&NEW_ID.to_be_bytes());
         }
-        producer.send(BaseRecord::to(topic).key(&user).payload(&value)).expect("queued");
+        let trace = format!("00-{number}");
+        let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(&trace) });
+        let headers = headers.insert(Header { key: "tenant", value: Some(&[0xff, 0x00][..]) });
+        producer.send(BaseRecord::to(topic).key(&user).payload(&value).headers(headers)).expect("queued");
     }
     for _ in 0..2 {
         producer.send(BaseRecord::to(topic).key("user-1").payload("garbage")).expect("queued");
@@ -87,8 +90,8 @@ fn check(flags: &[&str], code: i32, expected: &[&str]) -> String {
     said
 }
 
-/// Origins that the records of a topic name in their headers.
-fn origins(brokers: &str, topic: &str) -> Vec<String> {
+/// Origins that the records of a topic name in their headers, each with what the record was traced as.
+fn origins(brokers: &str, topic: &str) -> Vec<(String, String)> {
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "origins").create().expect("a consumer");
     let mut list = TopicPartitionList::new();
@@ -98,9 +101,12 @@ fn origins(brokers: &str, topic: &str) -> Vec<String> {
     let mut origins = Vec::new();
     loop {
         let message = consumer.poll(Duration::from_secs(30)).expect("a message").expect("a message");
-        if let Some(headers) = message.headers() {
-            let header = headers.iter().find(|header| header.key == "footfall-retry-of").expect("our header");
-            origins.push(String::from_utf8(header.value.expect("a value").to_vec()).expect("text"));
+        let headers = message.headers().into_iter().flat_map(Headers::iter);
+        let headers: Vec<_> = headers.map(|header| (header.key, header.value.expect("a value"))).collect();
+        if let [trace @ .., ("footfall-retry-of", origin)] = &headers[..] {
+            assert_eq!((trace[0].0, trace[1]), ("traceparent", ("tenant", &[0xff, 0x00][..])));
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+            origins.push((text(origin), text(trace[0].1)));
         }
         if message.offset() + 1 == end {
             return origins;
@@ -147,7 +153,13 @@ fn a_letter_enters_the_log_again_after_a_fix_and_becomes_one_row() {
     run(
         with("show", &one),
         0,
-        &["schema id 4000000", "unknown_schema", "now       the value has the unknown", "user-10"],
+        &[
+            "schema id 4000000",
+            "unknown_schema",
+            "now       the value has the unknown",
+            "user-10",
+            "traceparent: \"00-10\"",
+        ],
     );
     run(with("show", &["--partition", "0", "--offset", "3"]), 1, &["no dead letter at offset 3"]);
     let raw = folder.path().join("raw");
@@ -176,7 +188,8 @@ fn a_letter_enters_the_log_again_after_a_fix_and_becomes_one_row() {
     run(again(&fixed), 0, &["5 letters sent, 2 skipped, 0 had been sent before"]);
     wait_for("the rows of the letters", || rows(&lake).len() == 15);
     run(again(&fixed), 0, &["0 letters sent, 2 skipped, 5 had been sent before"]);
-    assert_eq!(origins(brokers, &topic), (10..15).map(|offset| format!("{topic}/0/{offset}")).collect::<Vec<_>>());
+    let expected = (10..15).map(|offset| (format!("{topic}/0/{offset}"), format!("00-{offset}")));
+    assert_eq!(origins(brokers, &topic), expected.collect::<Vec<_>>(), "with the headers that they had");
     run(with("list", &[]), 0, &["7 dead letters of 1 files", "5 retried"]);
 
     // As after a crash between sending and marking: what is sent twice is dropped.

@@ -14,7 +14,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 
-use crate::{config::KafkaSettings, source::SourceError};
+use crate::{config::KafkaSettings, dead_letter, source::SourceError};
 
 /// Header that says where a record lay before: topic, partition and offset, with slashes.
 const ORIGIN: &str = "footfall-retry-of";
@@ -85,8 +85,19 @@ impl KafkaAppend {
     }
 
     /// Blocks while the client's queue is full.
-    pub(crate) fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, origin: &str) -> Result<(), SourceError> {
-        let headers = OwnedHeaders::new().insert(Header { key: ORIGIN, value: Some(origin) });
+    pub(crate) fn push(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[dead_letter::Header],
+        origin: &str,
+    ) -> Result<(), SourceError> {
+        // A letter that was sent before and came back says where it was last.
+        let theirs = headers.iter().filter(|(name, _)| name != ORIGIN);
+        let headers = theirs.fold(OwnedHeaders::new_with_capacity(headers.len() + 1), |all, (name, value)| {
+            all.insert(Header { key: name, value: value.as_ref() })
+        });
+        let headers = headers.insert(Header { key: ORIGIN, value: Some(origin) });
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
         record.key = key;
         record.payload = value;

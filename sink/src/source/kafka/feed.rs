@@ -10,7 +10,10 @@ use std::{
 };
 
 use rdkafka::{
-    Message, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult, message::BorrowedMessage,
+    Message, Offset, TopicPartitionList,
+    consumer::Consumer as _,
+    error::KafkaResult,
+    message::{BorrowedMessage, Headers},
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -81,7 +84,10 @@ impl Feed {
         }
         let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
         self.open.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
-        if self.open.log_bytes() >= CHUNK_BYTES {
+        for header in message.headers().into_iter().flat_map(Headers::iter) {
+            self.open.push_header(header.key, header.value);
+        }
+        if self.open.bytes() >= CHUNK_BYTES {
             self.hand_over(consumer);
         }
     }

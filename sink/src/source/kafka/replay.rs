@@ -13,6 +13,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
+    message::Headers,
 };
 
 use super::{BOOT_TIMEOUT, check_topic, client_config};
@@ -96,7 +97,7 @@ impl KafkaReplay {
             self.assign(partition, from)?;
         }
         let (mut position, mut heard) = (from, Instant::now());
-        while position < until && chunk.log_bytes() < CHUNK_BYTES {
+        while position < until && chunk.bytes() < CHUNK_BYTES {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     let offset = message.offset().cast_unsigned();
@@ -110,6 +111,9 @@ impl KafkaReplay {
                     }
                     let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
                     chunk.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
+                    for header in message.headers().into_iter().flat_map(Headers::iter) {
+                        chunk.push_header(header.key, header.value);
+                    }
                     position = offset + 1;
                     heard = Instant::now();
                 }
