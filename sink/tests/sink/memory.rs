@@ -21,6 +21,7 @@ use rdkafka::{
 use super::{
     lake::{assert_tiled, files},
     observed::Observed,
+    process,
 };
 
 const LAG: &str = "footfall_sink_lag_messages";
@@ -135,7 +136,7 @@ fn run(case: Case) -> Taken {
         fill(&topic, case);
         wait_for("a full memory", || observed.metric("footfall_sink_memory_full") > 0.0);
         // Nothing is in the lake, and far from everything has been read: the lag tells all of it.
-        wait_for("the whole lag", || observed.sum(LAG) >= case.events as f64);
+        process::wait_for("the whole lag", || observed.sum(LAG) >= case.events as f64);
         assert!(observed.metric("footfall_sink_records_total") < case.events as f64, "reading waits");
         std::fs::remove_file(lake.join("events")).expect("it is there");
     }
@@ -154,7 +155,7 @@ fn memory_stays_within_one_and_a_half_budgets() {
     }
     let even = Case { name: "even", partitions: 64, events: 250_000, budget_mib: 64, is_hot: false, is_away: false };
     let cases = match std::env::var_os("FOOTFALL_TEST_MEMORY") {
-        None => vec![even],
+        None => vec![even, Case { name: "store away", is_away: true, ..even }],
         Some(_) => {
             let large = Case { partitions: 256, events: 3_000_000, budget_mib: 512, ..even };
             vec![
