@@ -4,6 +4,7 @@
 //! real processes, real signals. `FOOTFALL_TEST_TAKEOVER=3` measures every way of taking over so many times and prints the
 //! table of `docs/sink.md`.
 
+mod offsets;
 mod ready;
 mod stuck;
 

@@ -198,3 +198,37 @@ impl Feed {
         if is_paused { consumer.pause(&partitions) } else { consumer.resume(&partitions) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// The client takes what it is asked for, and the next message has this offset.
+    #[track_caller]
+    fn check(feed: &mut Feed, offset: u64, is_believed: bool, asks_again: Option<u64>) {
+        feed.seeking = None;
+        assert_eq!((feed.is_believed(offset), feed.seeking), (is_believed, asks_again));
+    }
+
+    #[test]
+    fn after_a_seek_another_message_than_the_expected_is_believed_when_it_comes_again() {
+        let budget = Budget::new(1 << 20, Arc::new(Metrics::register(&mut Registry::default())));
+        let mut feed = Feed::new(0, 10, mpsc::channel(1).0, &budget);
+        check(&mut feed, 10, true, None);
+        check(&mut feed, 11, true, None);
+        feed.seek(5, 1);
+        // It was on its way before the seek.
+        check(&mut feed, 12, false, Some(5));
+        check(&mut feed, 5, true, None);
+        check(&mut feed, 8, true, None);
+        feed.seek(20, 2);
+        // The log has a hole.
+        check(&mut feed, 22, false, Some(20));
+        check(&mut feed, 22, true, None);
+    }
+}
