@@ -113,7 +113,7 @@ impl Recent {
 
     /// Where ids may stand in files whose running maximum is not before a time; and the oldest such file.
     pub fn find(&self, ids: &[Id], since_us: i64) -> (Vec<Suspect>, Option<u64>) {
-        let likely: Vec<Id> = ids.iter().filter(|id| self.filter.may_hold(id.hash)).copied().collect();
+        let likely = self.likely(ids);
         let (mut suspects, mut since) = (Vec::new(), None);
         for segment in &self.segments {
             let first = segment.files.partition_point(|file| file.running_max_us < since_us);
@@ -123,6 +123,11 @@ impl Recent {
         }
         suspects.sort_unstable();
         (suspects, since)
+    }
+
+    /// Those that the filter lets through.
+    pub(crate) fn likely(&self, ids: &[Id]) -> Vec<Id> {
+        ids.iter().filter(|id| self.filter.may_hold(id.hash)).copied().collect()
     }
 
     /// Forgets segments of which no file reaches up to a time.

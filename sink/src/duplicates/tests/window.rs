@@ -17,7 +17,7 @@ use crate::{
     buffer::{Buffer, Part},
     config::DuplicatesSettings,
     decode::judge,
-    duplicates::{Sieve, Suspect},
+    duplicates::{Sieve, Suspect, memory::PACK_FILES},
     metrics::Metrics,
     partition::{PartitionError, WriteError},
     schema_ids::SchemaIds,
@@ -78,11 +78,64 @@ async fn what_comes_again_after_the_window_is_a_new_row() {
     };
     check(&again(11), &window(10), &[0, 1, 3]).await;
     check(&again(12), &window(10), &[0, 1, 2, 3]).await;
+    let [a, b, mut late, c] = again(11);
+    late.timestamp_us += 1;
+    check(&[a, b, late, c], &window(10), &[0, 1, 2, 3]).await;
     check(&again(11), &window(0), &[0, 1, 2, 3]).await;
     // A clock that goes back moves no window.
     check(&again(-500), &window(10), &[0, 1, 3]).await;
     let [a, b, again, c] = again(12);
     check(&[a, b, again, c, logged("b", "u", SECOND), logged("c", "u", SECOND)], &window(10), &[0, 1, 2, 3, 4]).await;
+}
+
+#[tokio::test]
+async fn a_file_at_the_very_end_of_the_window_is_kept_and_loaded() {
+    let log = [
+        logged("a", "u", 0),
+        logged("b", "u", SECOND),
+        logged("c", "u", 11 * SECOND),
+        logged("d", "u", 11 * SECOND),
+        logged("a", "u", 11 * SECOND),
+        logged("e", "u", 11 * SECOND),
+    ];
+    check(&log, &window(10), &[0, 1, 2, 3, 5]).await;
+}
+
+/// So little memory holds only what is newest.
+fn tight() -> DuplicatesSettings {
+    DuplicatesSettings { memory_bytes_max: 1, ..window(3600) }
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_the_memory_is_forgotten_from_the_old_end() {
+    let log = [
+        logged("a", "u", 0),
+        logged("b", "u", 0),
+        logged("c", "u", 0),
+        logged("d", "u", 0),
+        logged("a", "u", 0),
+        logged("d", "u", 0),
+    ];
+    let lake = lake();
+    write(&lake, &log, 6, 2, &tight()).await;
+    let (offsets, last) = rows(&lake).await;
+    assert_eq!((offsets, last.duplicates_since), (vec![0, 1, 2, 3, 4], 2));
+}
+
+#[tokio::test]
+async fn no_more_is_loaded_than_the_memory_may_hold() {
+    let lake = lake();
+    let files = PACK_FILES + 20;
+    let mut log = good_log(files);
+    write(&lake, &log, files, 1, &window(3600)).await;
+    let oldest = chain().file(&object_store::path::Path::default(), 0);
+    lake.put(&oldest, b"not read at all".as_slice().into()).await.expect("put");
+    log.push(log[files - 1].clone());
+    let partition = conduct_with(Arc::clone(&lake), resume_point(&lake).await, policy(1), tight());
+    partition.chunks.as_ref().expect("open").send(chunk(&log, files..files + 1, 0)).await.expect("room");
+    let metrics = Arc::clone(&partition.metrics);
+    partition.finish().await.expect("written");
+    assert_eq!(metrics.duplicates().counts(), (0, 1));
 }
 
 #[tokio::test]
