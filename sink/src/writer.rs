@@ -5,7 +5,7 @@
 //! a user has few rows; no Arrow schema, so that every reader sees plain Parquet types. Promises: the same rows and facts
 //! give the same bytes with the same version.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use crate::{
     buffer::Buffer,
@@ -34,8 +34,6 @@ pub(crate) const WRITER: &str = concat!("footfall-sink ", env!("CARGO_PKG_VERSIO
 const BATCH_ROWS: usize = 8 * 1024;
 /// Rows in a page of a column that people look up users by.
 const USER_PAGE_ROWS: usize = 4 * 1024;
-/// Most different values that a bloom filter is made for; filters are folded to what a file needs.
-const BLOOM_VALUES_MAX: u64 = 1_000_000;
 
 /// A file's bytes and what is known of it afterwards.
 #[derive(Debug)]
@@ -51,7 +49,8 @@ pub struct WrittenFile {
 /// Writes rows in their order.
 pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Promotion) -> WrittenFile {
     let file = Vec::with_capacity(64 * 1024 + buffer.extent().log_bytes / 4);
-    let options = ArrowWriterOptions::new().with_properties(PROPERTIES.clone()).with_skip_arrow_metadata(true);
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(rows.len()).build()).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(file, Arc::clone(promotion.schema()), options)
         .expect("properties are fixed, columns have checked names and plain types, and tests write them");
     let mut columns = Columns::new(footer.partition, promotion);
@@ -77,9 +76,8 @@ pub fn write(buffer: &Buffer, rows: &[Row], mut footer: Footer, promotion: &Prom
     WrittenFile { footer, bytes: bytes.into(), mismatches: columns.mismatches() }
 }
 
-static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(properties);
-
-fn properties() -> WriterProperties {
+/// The physical form of a file of so many rows; ADR 0013 says what each choice was measured to give.
+pub fn properties(rows: usize) -> WriterPropertiesBuilder {
     let builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("a level of zstd")))
         .set_created_by(WRITER.to_owned())
@@ -87,17 +85,17 @@ fn properties() -> WriterProperties {
         .set_sorting_columns(Some(vec![sorting_column("user_key"), sorting_column("_offset")]));
     let builder = ["event_time", "received_at", "_offset"].into_iter().fold(builder, time_column);
     let builder = ["user_id", "anonymous_id", "user_key"].into_iter().fold(builder, user_column);
-    let builder = ["user_id", "event_id"].into_iter().fold(builder, bloom_filter);
-    // Every value differs: a dictionary would be built and thrown away.
-    let builder = ["event_id", "properties"]
-        .into_iter()
-        .fold(builder, |builder, name| builder.set_column_dictionary_enabled(column(name), false));
+    let builder = ["user_id", "event_id"].into_iter().fold(builder, |builder, name| bloom_filter(builder, name, rows));
+    // Every value differs: a dictionary would be built and thrown away. Lengths of their own compress better than among ids.
+    let builder = builder
+        .set_column_dictionary_enabled(column("properties"), false)
+        .set_column_dictionary_enabled(column("event_id"), false)
+        .set_column_encoding(column("event_id"), Encoding::DELTA_LENGTH_BYTE_ARRAY);
     // Nobody looks for a range of these, and finding the smallest text of each costs more than it tells.
     ["title", "referrer", "element_text", "element_href", "user_agent", "properties"]
         .into_iter()
         .fold(builder, |builder, name| builder.set_column_statistics_enabled(column(name), EnabledStatistics::None))
         .set_column_statistics_enabled(column("type"), EnabledStatistics::Page)
-        .build()
 }
 
 fn time_column(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
@@ -113,11 +111,13 @@ fn user_column(builder: WriterPropertiesBuilder, name: &str) -> WriterProperties
         .set_column_statistics_enabled(column(name), EnabledStatistics::Page)
 }
 
-fn bloom_filter(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+/// Made for as many values as there are rows, and folded to what they need: one made for more costs a small file a third of
+/// its time.
+fn bloom_filter(builder: WriterPropertiesBuilder, name: &str, rows: usize) -> WriterPropertiesBuilder {
     builder
         .set_column_bloom_filter_enabled(column(name), true)
         .set_column_bloom_filter_fpp(column(name), 0.01)
-        .set_column_bloom_filter_max_ndv(column(name), BLOOM_VALUES_MAX)
+        .set_column_bloom_filter_max_ndv(column(name), rows.max(1) as u64)
 }
 
 fn sorting_column(name: &str) -> SortingColumn {
