@@ -19,6 +19,20 @@ use crate::{
     testing::{Fault, Faulty, LOG_ID, Logged, PARTITION, chunk, logged, policy, read_chain, writer_parts},
 };
 
+/// A writer that derives files of a lake again, and how often it has looked into the lake.
+fn rederiver(lake: &Arc<dyn ObjectStore>) -> (Arc<Writer>, Arc<AtomicUsize>) {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    let counting = Faulty::puts(lake, |_| Fault::None).and_gets(move |_| {
+        counted.fetch_add(1, Relaxed);
+        Fault::None
+    });
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
+    let parts = writer_parts(Arc::new(counting), window(300), &budget, &metrics);
+    (Arc::new(parts.writer(PARTITION, LOG_ID.into(), 0, 0)), looks)
+}
+
 /// What the log gives for a file; `before_us` is the largest timestamp of the chain before it.
 async fn derived(writer: &Arc<Writer>, log: &[Logged], file: &Footer, before_us: i64) -> Footer {
     let offsets = [file.start_offset, file.next_offset].map(|offset| usize::try_from(offset).expect("a short log"));
@@ -44,17 +58,7 @@ async fn a_file_is_derived_as_it_was_written_whatever_was_derived_before() {
         next = (next + random.random_range(1..200)).min(log.len());
         write(&lake, &log, next, random.random_range(1..30), &settings).await;
     }
-    let looks = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&looks);
-    let counting = Faulty::puts(&lake, |_| Fault::None).and_gets(move |_| {
-        counted.fetch_add(1, Relaxed);
-        Fault::None
-    });
-    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
-    let counting: Arc<dyn ObjectStore> = Arc::new(counting);
-    let parts = writer_parts(counting, window(300), &budget, &metrics);
-    let writer = Arc::new(parts.writer(PARTITION, LOG_ID.into(), 0, 0));
+    let (writer, _) = rederiver(&lake);
     let files: Vec<Footer> = read_chain(lake.as_ref()).await.into_iter().map(|(footer, _)| footer).collect();
     let before = |n: usize| n.checked_sub(1).map_or(i64::MIN, |before| files[before].running_max_timestamp_us);
     let check = async |n: usize| {
@@ -76,16 +80,7 @@ async fn the_next_file_of_a_chain_costs_one_more_to_read_and_not_all() {
     let log: Vec<Logged> = (0..200).map(|n| logged(&format!("e{n}"), "u", n)).collect();
     let lake = lake();
     write(&lake, &log, log.len(), 2, &window(60)).await;
-    let looks = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&looks);
-    let counting = Faulty::puts(&lake, |_| Fault::None).and_gets(move |_| {
-        counted.fetch_add(1, Relaxed);
-        Fault::None
-    });
-    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-    let budget = Budget::new(usize::MAX, Arc::clone(&metrics));
-    let parts = writer_parts(Arc::new(counting), window(60), &budget, &metrics);
-    let writer = Arc::new(parts.writer(PARTITION, LOG_ID.into(), 0, 0));
+    let (writer, looks) = rederiver(&lake);
     let files = read_chain(lake.as_ref()).await;
     let mut before_us = i64::MIN;
     for (file, _) in &files {
