@@ -1,8 +1,9 @@
 //! Bad records and their object.
 //!
 //! Responsible for the form of dead letters: one row for each record that is not a row of the data file, with its reason
-//! and its bytes and headers as they lie in the log. Promises: the object is there before the data file that covers its records. A
-//! writer that loses its data file afterwards may leave an object that overlaps with the winner's; `_offset` tells.
+//! and its bytes and headers as they lie in the log. Promises: the object is there before the data file that covers its
+//! records. A writer that loses its data file afterwards may leave an object that overlaps with the winner's; `_offset`
+//! tells.
 
 mod headers;
 mod read;

@@ -1,8 +1,9 @@
 //! Sinks that die by SIGKILL at every step of their path, and at random moments under load.
 //!
 //! Goal: 0 lost, 0 duplicated, 0 reordered, and chains that tile the log, wherever a sink dies; the log gives every file
-//! again. Method: a debug build kills itself where `FOOTFALL_FAILPOINT` says; the independent reader and the audit judge. By default one sink dies once at each point, in one run;
-//! `FOOTFALL_TEST_SEEDS=3` gives each point and seed a run of its own, and more random kills.
+//! again. Method: a debug build kills itself where `FOOTFALL_FAILPOINT` says; the independent reader and the audit judge.
+//! By default one sink dies once at each point, in one run; `FOOTFALL_TEST_SEEDS=3` gives each point and seed a run
+//! of its own, and more random kills.
 use std::time::{Duration, Instant};
 
 use kafka::Broker;

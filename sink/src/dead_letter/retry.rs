@@ -1,7 +1,7 @@
 //! Dead letters enter the log again.
 //!
-//! Responsible for sending letters as new records with the same key, bytes and headers, behind a check that they would be rows
-//! now. Promises: a letter is marked once its new record is acknowledged, and a marked one is not sent again; a crash
+//! Responsible for sending letters as new records with the same key, bytes and headers, behind a check that they would be
+//! rows now. Promises: a letter is marked once its new record is acknowledged, and a marked one is not sent again; a crash
 //! between the two sends it twice, and then the sink drops the second as a duplicate of the first. When it was received
 //! stands in its value, and stays.
 

@@ -132,16 +132,17 @@ impl Recent {
 
     /// Forgets segments of which no file reaches up to a time.
     pub fn forget_before(&mut self, since_us: i64) {
-        let is_old = |segment: &Segment| segment.files.last().is_none_or(|file| file.running_max_us < since_us);
-        while self.segments.front().is_some_and(is_old) {
-            self.forget_oldest();
-        }
+        self.forget_while(|file| file.running_max_us < since_us);
     }
 
     /// Forgets segments whose files all start before an offset.
     pub(crate) fn forget_starts_before(&mut self, start: u64) {
-        let is_old = |segment: &Segment| segment.files.last().is_none_or(|file| file.start < start);
-        while self.segments.front().is_some_and(is_old) {
+        self.forget_while(|file| file.start < start);
+    }
+
+    /// Forgets the oldest segments whose newest file is old.
+    fn forget_while(&mut self, is_old: impl Fn(&Span) -> bool) {
+        while self.segments.front().is_some_and(|segment| segment.files.last().is_none_or(&is_old)) {
             self.forget_oldest();
         }
     }

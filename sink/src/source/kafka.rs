@@ -19,12 +19,13 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Message,
     admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::DefaultClientContext,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
+    message::{BorrowedMessage, Headers},
 };
 use tokio::{
     runtime::Handle,
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use self::{consumer::Poller, member::Member, rebalance::Context};
 use crate::{
     config::KafkaSettings,
-    source::{Running, SourceContext, SourceError},
+    source::{Chunk, Record, Running, SourceContext, SourceError},
 };
 
 /// A Kafka topic as a source.
@@ -141,6 +142,16 @@ fn check_topic<C: ConsumerContext>(
         return Err(SourceError::NoTopic { brokers: brokers.to_owned(), topic: topic.to_owned() });
     }
     incarnation::topic_id(consumer, topic, BOOT_TIMEOUT).map_err(no_broker)
+}
+
+/// Copies a message with its headers to the end of a chunk.
+fn copy_message(message: &BorrowedMessage<'_>, chunk: &mut Chunk) {
+    let offset = message.offset().cast_unsigned();
+    let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
+    chunk.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
+    for header in message.headers().into_iter().flat_map(Headers::iter) {
+        chunk.push_header(header.key, header.value);
+    }
 }
 
 /// A compacted topic drops events. Where this client may not read the topic's settings, nothing is concluded.

@@ -10,17 +10,14 @@ use std::{
 };
 
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::Consumer as _,
-    error::KafkaResult,
-    message::{BorrowedMessage, Headers},
+    Message, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult, message::BorrowedMessage,
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::Consumer;
+use super::{Consumer, copy_message};
 use crate::{
     budget::Budget,
-    source::{CHUNK_BYTES, Chunk, Record, chunk::Room},
+    source::{CHUNK_BYTES, Chunk, chunk::Room},
 };
 
 /// Messages are gathered for so long before a chunk that is not full is handed over.
@@ -82,11 +79,7 @@ impl Feed {
             self.opened = Instant::now();
             self.open.reserve(self.room);
         }
-        let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
-        self.open.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
-        for header in message.headers().into_iter().flat_map(Headers::iter) {
-            self.open.push_header(header.key, header.value);
-        }
+        copy_message(message, &mut self.open);
         if self.open.bytes() >= CHUNK_BYTES {
             self.hand_over(consumer);
         }

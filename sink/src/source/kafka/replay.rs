@@ -13,13 +13,12 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
-    message::Headers,
 };
 
-use super::{BOOT_TIMEOUT, check_topic, client_config};
+use super::{BOOT_TIMEOUT, check_topic, client_config, copy_message};
 use crate::{
     config::{GroupProtocol, KafkaSettings},
-    source::{CHUNK_BYTES, Chunk, Record, SourceError},
+    source::{CHUNK_BYTES, Chunk, SourceError},
 };
 
 /// See the module.
@@ -109,11 +108,7 @@ impl KafkaReplay {
                         self.at = None;
                         return Ok(chunk);
                     }
-                    let timestamp_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000);
-                    chunk.push(Record { offset, timestamp_us, key: message.key(), value: message.payload() });
-                    for header in message.headers().into_iter().flat_map(Headers::iter) {
-                        chunk.push_header(header.key, header.value);
-                    }
+                    copy_message(&message, &mut chunk);
                     position = offset + 1;
                     heard = Instant::now();
                 }
